@@ -1,0 +1,1 @@
+"""Arguments in, an exit code out: each command reads its options, calls one function, shows it."""

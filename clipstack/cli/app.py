@@ -1,0 +1,161 @@
+"""The root command: global options anywhere on the line, errors as words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer._click.exceptions import ClickException  # typer re-exports only some of these
+from typer.core import TyperGroup
+
+from clipstack import __version__
+from clipstack.cli import collections, config, demo, import_, models, search
+from clipstack.cli.options import Option
+from clipstack.cli.state import State
+from clipstack.errors import ClipstackError, ExitCode, UsageError
+from clipstack.output.out import Mode, Out
+
+# Name of the option -> whether a value follows it.
+_GLOBAL = {
+    "--json": False,
+    "-q": False,
+    "--quiet": False,
+    "-v": False,
+    "--verbose": False,
+    "--no-color": False,
+    "--yes": False,
+    "-y": False,
+    "--no-input": False,
+    "--debug": False,
+    "--target": True,
+    "--config": True,
+}
+
+
+class RootGroup(TyperGroup):
+    """Lists commands in the order of use, and groups last."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        return super().parse_args(ctx, hoisted(args))
+
+
+def hoisted(args: Sequence[str]) -> list[str]:
+    """`args` with the global options in front, wherever they stood before a `--`."""
+    front: list[str] = []
+    rest: list[str] = []
+    remaining = iter(args)
+    for arg in remaining:
+        if arg == "--":
+            rest += [arg, *remaining]
+        elif arg in _GLOBAL:
+            front.append(arg)
+            if _GLOBAL[arg]:
+                front += [value for value in [next(remaining, None)] if value is not None]
+        elif arg.startswith("--") and _GLOBAL.get(arg.split("=", 1)[0]):
+            front.append(arg)
+        else:
+            rest.append(arg)
+    return front + rest
+
+
+app = typer.Typer(
+    name="clipstack",
+    cls=RootGroup,
+    help="Search your pictures by what is in them.",
+    epilog="Start with `clipstack demo`, or `clipstack import FOLDER` and `clipstack search dog`.",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "CLIPSTACK",
+    },
+)
+app.command("import")(import_.import_)
+app.command("search")(search.search)
+app.command("demo")(demo.demo)
+app.add_typer(collections.app, name="collections")
+app.add_typer(models.app, name="models")
+app.add_typer(config.app, name="config")
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    target: Annotated[
+        str | None, Option(metavar="NAME", help="Where the vectors live.", show_default="embedded")
+    ] = None,
+    json: Annotated[bool, Option("--json", help="One JSON document on stdout.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Paths or names only.")] = False,
+    verbose: Annotated[bool, Option("--verbose", "-v", help="Say more on stderr.")] = False,
+    no_color: Annotated[bool, Option("--no-color", help="No colours.")] = False,
+    config: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Read this settings file instead of the usual ones."),
+    ] = None,
+    yes: Annotated[bool, Option("--yes", "-y", help="Answer yes to questions.")] = False,
+    no_input: Annotated[bool, Option("--no-input", help="Never ask questions.")] = False,
+    debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Search your pictures by what is in them."""
+    if version:
+        sys.stdout.write(f"clipstack {__version__}\n")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        sys.stdout.write(ctx.get_help() + "\n")
+        raise typer.Exit
+    if json and quiet:
+        raise UsageError("--json and --quiet exclude each other")
+    mode = Mode.JSON if json else Mode.QUIET if quiet else Mode.HUMAN
+    color = False if no_color else None
+    out = Out(mode, color=color, verbose=verbose, ask=not no_input, yes=yes)
+    ctx.obj = State(out, config, target, debug)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line.
+
+    Returns:
+        The exit code; see `clipstack.errors.ExitCode`.
+    """
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=list(args), prog_name="clipstack", standalone_mode=False)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitCode.FAILED
+    except Exception as error:
+        return _report(error, list(args))
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _report(error: Exception, args: list[str]) -> int:
+    known = _as_clipstack_error(error)
+    wanted = hoisted(args)
+    as_json = "--json" in wanted or os.environ.get("CLIPSTACK_JSON", "") in {"1", "true", "yes"}
+    out = Out(Mode.JSON if as_json else Mode.HUMAN, color=False if "--no-color" in wanted else None)
+    out.error(known)
+    if "--debug" in wanted:
+        traceback.print_exception(error, file=sys.stderr)
+    return known.code
+
+
+def _as_clipstack_error(error: Exception) -> ClipstackError:
+    if isinstance(error, ClipstackError):
+        return error
+    if isinstance(error, ClickException):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "clipstack"
+        return UsageError(error.format_message().rstrip("."), hint=f"See `{path} --help`.")
+    text = " ".join(str(error).split()) or type(error).__name__
+    return ClipstackError(
+        f"unexpected: {type(error).__name__}: {text}" if text != type(error).__name__ else text,
+        hint="Run it again with --debug to see where, and please report it.",
+    )

@@ -1,0 +1,62 @@
+"""`clipstack demo`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clipstack.cli.options import Wait
+from clipstack.cli.state import announce, state_of
+from clipstack.output.out import Mode
+
+
+def demo(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")] = Path("clipstack-demo"),
+    wait: Wait = None,
+) -> None:
+    """See it work: make 200 pictures, import them and search, with no download."""
+    state = state_of(ctx)
+    from clipstack import demo as scenes
+    from clipstack.ingest import Request, run
+    from clipstack.output import views
+    from clipstack.output.progress import ImportProgress
+    from clipstack.search import Query, search
+
+    out = state.out
+    flags = {"model": scenes.MODEL, "collection": scenes.COLLECTION, "limit": 5, "wait": wait}
+    settings = state.settings(**flags)
+    announce(state, settings, settings.collection)
+    made = scenes.generate(folder)
+    out.note(f"{len(made.files)} pictures of shapes in {made.folder}")
+    document: dict[str, Any] = {"folder": str(made.folder.absolute()), "searches": []}
+
+    out.hint(f"\n$ clipstack import {made.folder} -c {settings.collection} -m {settings.model}")
+    request = Request([str(file) for file in made.files], sys.stdin.buffer)
+    with ImportProgress(out) as progress:
+        progress.total = len(made.files)
+        summary = run(settings, request, progress)
+    view = views.imported(summary, target=settings.target, collection=settings.collection)
+    document["import"] = view.json
+    if out.mode is not Mode.JSON:
+        out.show(view)
+
+    for query in [*(Query(text=text) for text in scenes.TEXTS), Query(image=made.example)]:
+        words = f"--image {query.image}" if query.image else f'"{query.text}"'
+        out.hint(f"\n$ clipstack search {words} -c {settings.collection} -k 5")
+        view = views.hits(search(settings, query), settings.target)
+        document["searches"].append(view.json)
+        if out.mode is not Mode.JSON:
+            out.show(view)
+    if out.mode is Mode.JSON:
+        out.document(document)
+    out.hint(
+        "\nThe pictures and the collection are yours to play with. Next:\n"
+        f'  clipstack search "three striped hearts" -c {settings.collection}\n'
+        "  clipstack import ~/Pictures\n"
+        '  clipstack search "a dog on a beach"\n'
+        f"  clipstack collections drop {settings.collection}"
+    )

@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+# Every option can be set in the environment (docs/cli.md); saying so for each drowns the help.
+Option = partial(typer.Option, show_envvar=False)
+
+Collection = Annotated[
+    str | None,
+    Option(
+        "--collection", "-c", metavar="NAME", help="The collection to use.", show_default="images"
+    ),
+]
+Model = Annotated[
+    str | None,
+    Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="`shapes` (built in), a folder, or a hub id.",
+        show_default="the collection's",
+    ),
+]
+Wait = Annotated[
+    float | None,
+    Option(metavar="SECONDS", help="Seconds to wait for a database in use.", show_default="10"),
+]
+Device = Annotated[
+    str | None, Option(metavar="DEVICE", help="auto, cpu, cuda or mps.", show_default="auto")
+]
+Null = Annotated[bool, Option("--null", "-0", help="Paths only, each ended by NUL, for xargs -0.")]

@@ -1,0 +1,40 @@
+"""The global options in; the settings and the output of one run out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from clipstack import settings
+from clipstack.output.out import Out
+from clipstack.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What every command gets from the options before it."""
+
+    out: Out
+    config: Path | None
+    target: str | None
+    debug: bool
+
+    def settings(self, **flags: Any) -> Settings:
+        """Settings of all layers, `flags` (None for those not given) on top."""
+        return settings.load({"target": self.target, **flags}, config=self.config)
+
+
+def state_of(ctx: typer.Context) -> State:
+    """The run's State, made by the root command."""
+    state = ctx.find_object(State)
+    assert state is not None
+    return state
+
+
+def announce(state: State, loaded: Settings, collection: str | None = None) -> None:
+    """Say on stderr which target, and which collection in it, the answer comes from."""
+    where = f"{loaded.target}: {loaded.database}"
+    state.out.note(f"{where}, collection {collection}" if collection else where)

@@ -1,0 +1,50 @@
+"""A folder in; generated scenes in it, and the searches that show them off, out."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipstack.encoders.models import BUILT_IN
+from clipstack.errors import ClipstackError
+
+COLLECTION = "demo"
+MODEL = BUILT_IN
+TEXTS = ("two red stars", "a striped blue heart on a white background", "a large green ring")
+_COUNT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """The generated files, and one of them to search by."""
+
+    folder: Path
+    files: list[Path]
+    example: Path
+
+
+def generate(folder: Path) -> Scenes:
+    """Draw 200 scenes, the same every time, as PNG files into `folder`; those there stay.
+
+    Raises:
+        ClipstackError: the folder can't be written.
+    """
+    from clipstack.scenes import demo_scenes
+
+    files = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for scene in demo_scenes(_COUNT):
+            file = folder / f"{scene.name}.png"
+            if not file.exists():
+                half = file.with_suffix(".part")
+                scene.draw(random.Random(scene.name)).save(half, "PNG")
+                half.replace(file)
+            files.append(file)
+    except OSError as error:
+        raise ClipstackError(
+            f"{folder}: can't be written ({error.strerror or error})",
+            hint="Choose another with `clipstack demo FOLDER`.",
+        ) from None
+    return Scenes(folder, files, files[0])

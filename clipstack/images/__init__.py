@@ -1,0 +1,1 @@
+"""A picture file in, upright RGB pixels out."""

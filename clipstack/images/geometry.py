@@ -1,0 +1,42 @@
+"""A model's preprocessing rules in, the shape of the pixels it wants out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a picture of any size becomes the pixels one model reads.
+
+    Attributes:
+        resize: "shortest" scales the shorter edge to `size` and keeps the aspect ratio;
+            "exact" scales to `size` x `size` whatever the aspect ratio.
+        size: (height, width) in pixels of the resize; for "shortest" both are the shorter edge.
+        crop: (height, width) in pixels cut from the centre, or None to keep all.
+        resample: Pillow's number of the filter (2 bilinear, 3 bicubic).
+    """
+
+    resize: Literal["shortest", "exact"]
+    size: tuple[int, int]
+    crop: tuple[int, int] | None
+    resample: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels of what the model reads."""
+        return self.crop or self.size
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in pixels that a picture of that size is scaled to, before the crop.
+
+        The longer edge is rounded down, as `get_resize_output_image_size` of Hugging Face
+        transformers does.
+        """
+        if self.resize == "exact":
+            return self.size
+        short, long = min(height, width), max(height, width)
+        edge = self.size[0]
+        other = int(edge * long / short)
+        return (other, edge) if height > width else (edge, other)

@@ -1,0 +1,117 @@
+"""A model and a metric in, the fields of a collection out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from pymilvus import CollectionSchema
+
+    Vector = npt.NDArray[np.float32]
+
+MAX_PATH_BYTES = 4096
+ID_LENGTH = 32
+FACTS = ("path", "digest", "size", "mtime_ns", "width", "height", "format", "taken_at")
+
+
+class Model(Protocol):
+    """What a collection needs to know of the model whose vectors it holds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def dimension(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a collection says of itself; kept as JSON in its Milvus description.
+
+    Attributes:
+        model: the model's name as it was asked for; `revision` is its hub commit, or "".
+        fingerprint: of the model's weights and preprocessing; vectors of another are refused.
+        dimension: numbers in a vector.
+        metric: COSINE, L2 or IP.
+    """
+
+    name: str
+    model: str
+    revision: str
+    fingerprint: str
+    dimension: int
+    metric: str
+
+    def to_description(self) -> str:
+        facts = asdict(self)
+        del facts["name"]
+        return json.dumps({"clipstack": 1, **facts})
+
+    @classmethod
+    def from_description(cls, name: str, description: str) -> CollectionInfo | None:
+        """The facts a description holds, or None when clipstack did not write it."""
+        try:
+            facts = json.loads(description)
+            if facts.pop("clipstack") != 1:
+                return None
+            return cls(name=name, **facts)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One picture as Milvus keeps it.
+
+    Attributes:
+        digest: BLAKE2b-128 of the file's bytes, hexadecimal.
+        size: bytes; mtime_ns: nanoseconds since the epoch.
+        width, height: pixels of the upright picture.
+        taken_at: seconds since the epoch from EXIF, 0 when unknown; imported_at likewise.
+        vector: float32 [dimension], as the model gives it.
+    """
+
+    id: str
+    path: str
+    digest: str
+    size: int
+    mtime_ns: int
+    width: int
+    height: int
+    format: str
+    taken_at: int
+    imported_at: int
+    vector: Vector
+
+    def to_entity(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def row_id(path: str) -> str:
+    """The key of the picture at `path` (absolute): the same for every import of it."""
+    return hashlib.blake2b(path.encode(), digest_size=ID_LENGTH // 2).hexdigest()
+
+
+def build(info: CollectionInfo) -> CollectionSchema:
+    """The Milvus schema of a collection that holds `info.dimension` numbers per picture."""
+    from pymilvus import DataType, MilvusClient
+
+    schema = MilvusClient.create_schema(
+        description=info.to_description(), auto_id=False, enable_dynamic_field=True
+    )
+    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=ID_LENGTH)
+    schema.add_field("path", DataType.VARCHAR, max_length=MAX_PATH_BYTES)
+    schema.add_field("digest", DataType.VARCHAR, max_length=64)
+    for name in ("size", "mtime_ns", "width", "height", "taken_at", "imported_at"):
+        schema.add_field(name, DataType.INT64)
+    schema.add_field("format", DataType.VARCHAR, max_length=32)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=info.dimension)
+    return schema

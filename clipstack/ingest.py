@@ -1,0 +1,141 @@
+"""Settings and sources in, an import's summary out: opens what the pipeline runs on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from clipstack.encoders import load
+from clipstack.errors import ImageError, UsageError
+from clipstack.images.decode import Limits
+from clipstack.images.scan import scan
+from clipstack.index import collections
+from clipstack.index.store import Store
+from clipstack.pipeline import Events, Found, Summary, ingest, plan
+from clipstack.settings import Settings
+from clipstack.workspace import model_for, open_database
+
+if TYPE_CHECKING:
+    from clipstack.encoders.base import ModelInfo
+    from clipstack.index.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to import.
+
+    Attributes:
+        sources: folders, files, globs, or "-" for a list of paths on `stdin`.
+        recursive: look into folders' subfolders.
+        dry_run: only say what would be done.
+        fail_fast: stop at the first file that fails.
+    """
+
+    sources: Sequence[str]
+    stdin: BinaryIO
+    recursive: bool = True
+    dry_run: bool = False
+    fail_fast: bool = False
+
+
+class Progress(Events, Protocol):
+    """Events of an import, and the number of files in all once it is known."""
+
+    total: int | None
+
+
+def run(
+    settings: Settings,
+    request: Request,
+    progress: Progress,
+    download: Callable[[int, int], None] | None = None,
+    *,
+    count: bool = False,
+) -> Summary:
+    """Import into `settings.collection`, made when it does not exist.
+
+    Args:
+        download: called with bytes done and bytes in all while the model is fetched.
+        count: also count the files, beside the import, to tell `progress` the total.
+
+    Raises:
+        NotFoundError: a source does not exist.
+        UsageError: the collection exists with another metric than asked for.
+        PrerequisiteError: the model is not on this machine and not to be had.
+        ClipstackError: the collection holds another model's vectors.
+    """
+    collections.check_name(settings.collection)
+    stop = threading.Event()
+    if count and "-" not in request.sources:
+        threading.Thread(target=_count, args=(request, progress, stop), daemon=True).start()
+    try:
+        if request.dry_run:
+            return _plan(settings, request, progress)
+        with open_database(settings, create=True) as database:
+            store, model = _open_store(settings, database, download)
+            limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+            return ingest(
+                _found(request),
+                store,
+                model,
+                partial(load, model, device=settings.device),
+                batch_size=settings.batch_size,
+                limits=limits,
+                events=progress,
+                fail_fast=request.fail_fast,
+            )
+    finally:
+        stop.set()
+
+
+def _plan(settings: Settings, request: Request, progress: Progress) -> Summary:
+    if not settings.database.exists():
+        return plan(_found(request), None, progress)
+    with open_database(settings) as database:
+        store = None
+        if collections.exists(database.client, settings.collection):
+            info = collections.get_info(database.client, settings.collection)
+            store = Store(database.client, info)
+        return plan(_found(request), store, progress)
+
+
+def _open_store(
+    settings: Settings, database: Database, download: Callable[[int, int], None] | None
+) -> tuple[Store, ModelInfo]:
+    client, name = database.client, settings.collection
+    info = collections.get_info(client, name) if collections.exists(client, name) else None
+    if info and not settings.is_default("metric") and settings.metric != info.metric:
+        raise UsageError(
+            f"collection {name!r} compares by {info.metric}, not {settings.metric}",
+            hint="A collection keeps its metric. Import into another with --collection NAME.",
+        )
+    model = model_for(settings, info, download=True, progress=download)
+    info = info or collections.create(client, name, model, settings.metric)
+    return Store(client, info), model
+
+
+def _found(request: Request) -> Iterator[Found]:
+    """What the scan finds, and its errors in their place."""
+    errors: list[ImageError] = []
+    for file in scan(
+        request.sources,
+        recursive=request.recursive,
+        stdin=request.stdin,
+        on_error=errors.append,
+    ):
+        yield from errors
+        errors.clear()
+        yield file
+    yield from errors
+
+
+def _count(request: Request, progress: Progress, stop: threading.Event) -> None:
+    total = 0
+    for _ in _found(request):
+        total += 1
+        if stop.is_set():
+            return
+    progress.total = total

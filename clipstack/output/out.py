@@ -1,0 +1,200 @@
+"""One place that decides how results are shown: for people, for pipes, as JSON, or ids only.
+
+stdout carries data, stderr everything else. rich is imported when something is drawn with it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TextIO
+
+from clipstack.errors import ClipstackError, ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+class Mode(Enum):
+    """Who reads stdout."""
+
+    HUMAN = "human"
+    PLAIN = "plain"
+    JSON = "json"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One result in the four forms it can be shown in.
+
+    Attributes:
+        json: what `--json` writes, as one document.
+        lines: untruncated lines for a pipe, tab-separated where they have columns.
+        quiet: ids or paths only.
+        human: builds what rich draws on a terminal; None draws `lines`.
+    """
+
+    json: Any
+    lines: Iterable[str] = ()
+    quiet: Iterable[str] = ()
+    human: Callable[[], RenderableType] | None = field(default=None)
+
+
+class Out:
+    """Writes views, notes and errors.
+
+    Args:
+        mode: who reads; HUMAN falls back to PLAIN when stdout is no terminal.
+        color: False for none; None leaves it to the terminal and NO_COLOR.
+        ask: False never asks questions; `yes` answers them.
+    """
+
+    def __init__(
+        self,
+        mode: Mode = Mode.HUMAN,
+        *,
+        color: bool | None = None,
+        verbose: bool = False,
+        ask: bool = True,
+        yes: bool = False,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+    ) -> None:
+        self.stdout = stdout or sys.stdout
+        self.stderr = stderr or sys.stderr
+        if mode is Mode.HUMAN and not self.stdout.isatty():
+            mode = Mode.PLAIN
+        self.mode = mode
+        self.verbose = verbose
+        self._color = color
+        self._ask = ask
+        self._yes = yes
+        self._consoles: dict[int, Console] = {}
+
+    def console(self, stream: TextIO | None = None) -> Console:
+        """rich's console on stderr, or on another stream."""
+        from rich.console import Console
+
+        stream = stream or self.stderr
+        if id(stream) not in self._consoles:
+            self._consoles[id(stream)] = Console(
+                file=stream,
+                markup=False,
+                highlight=False,
+                emoji=False,
+                no_color=True if self._color is False else None,
+            )
+        return self._consoles[id(stream)]
+
+    @property
+    def animated(self) -> bool:
+        """Whether stderr can show a moving progress bar."""
+        return self.mode is not Mode.QUIET and self.stderr.isatty()
+
+    def show(self, view: View, *, null: bool = False) -> None:
+        """Write a result to stdout in the current mode; `null` ends quiet items with NUL."""
+        try:
+            self._show(view, null)
+            self.stdout.flush()
+        except BrokenPipeError:  # `| head` has seen enough; that is no failure of the command
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+
+    def _show(self, view: View, null: bool) -> None:
+        if self.mode is Mode.JSON:
+            self.document(view.json)
+        elif self.mode is Mode.QUIET or null:
+            for item in view.quiet:
+                self._write(item, end="\0" if null else "\n")
+        elif self.mode is Mode.HUMAN and view.human:
+            self.console(self.stdout).print(view.human())
+        else:
+            for line in view.lines:
+                self._write(line)
+
+    def document(self, value: Any) -> None:
+        """Write `value` to stdout as one JSON document."""
+        text = json.dumps(value, ensure_ascii=False, indent=2)
+        try:
+            text.encode(self.stdout.encoding or "utf-8")
+        except UnicodeEncodeError:
+            text = json.dumps(value, indent=2)
+        self._write(text)
+
+    def note(self, text: str) -> None:
+        """Something good to know, on stderr."""
+        if self.mode is not Mode.QUIET:
+            self._say(text, style="dim")
+
+    def detail(self, text: str) -> None:
+        """Something only --verbose shows, on stderr."""
+        if self.verbose:
+            self._say(text, style="dim")
+
+    def hint(self, text: str) -> None:
+        """What to do next, on stderr."""
+        if self.mode is not Mode.QUIET:
+            self._say(text, style="cyan")
+
+    def warn(self, text: str) -> None:
+        """Something that needs attention, on stderr."""
+        self._say(text, style="yellow")
+
+    def error(self, error: ClipstackError) -> None:
+        """A failure: as JSON on stdout under --json, else on stderr with what to do next."""
+        if self.mode is Mode.JSON:
+            name = ExitCode(error.code).name.lower()
+            shown = {"code": int(error.code), "name": name, "message": error.message}
+            self.document({"error": shown | ({"hint": error.hint} if error.hint else {})})
+            return
+        self._say(f"Error: {error.message}", style="bold red")
+        if error.hint:
+            self._say(error.hint, style="cyan")
+
+    def confirm(self, question: str) -> None:
+        """Ask before something that can't be undone.
+
+        Raises:
+            ClipstackError: there is nobody to ask, or the answer is no (exit code 8).
+        """
+        if self._yes:
+            return
+        if not (self._ask and sys.stdin.isatty() and self.stderr.isatty()):
+            raise ClipstackError(
+                question.rstrip("?") + ": this needs a yes",
+                hint="Add --yes to go ahead.",
+                code=ExitCode.CONFIRMATION,
+            )
+        self._say(f"{question} [y/N] ", style="bold", end="")
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise ClipstackError("nothing was changed", code=ExitCode.CONFIRMATION)
+
+    def _say(self, text: str, *, style: str, end: str = "\n") -> None:
+        if self.stderr.isatty():
+            self.console().print(text, style=style, end=end, soft_wrap=True)
+        else:
+            self._write(text, end=end, stream=self.stderr)
+
+    def _write(self, text: str, *, end: str = "\n", stream: TextIO | None = None) -> None:
+        stream = stream or self.stdout
+        try:
+            stream.write(text + end)
+        except UnicodeEncodeError:
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="surrogateescape")
+            try:
+                stream.write(text + end)
+            except UnicodeEncodeError:
+                stream.write((text + end).encode("ascii", "backslashreplace").decode())
+
+
+def printable(text: str) -> str:
+    """`text` with control characters and stray bytes as escapes: safe to show on a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,342 @@
+"""Files in, rows of a collection out: scan, decode, encode and write, side by side.
+
+Decoding runs in threads, encoding in the caller's, writing in one more. Every queue is bounded,
+so memory does not grow with the number of files. What is written stays written: an import that
+is killed goes on where it was when it is started again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from clipstack.encoders.base import Encoder, ModelInfo
+from clipstack.errors import ImageError
+from clipstack.images.scan import ImageFile
+from clipstack.index.schema import Row, row_id
+from clipstack.index.store import Known, Store
+
+if TYPE_CHECKING:
+    from clipstack.images.decode import Limits, Picture
+    from clipstack.index.schema import Vector
+
+_LOOKUP = 500
+_REMEMBERED = 4096
+_WRITES_IN_FLIGHT = 4
+
+
+Found: TypeAlias = ImageFile | ImageError
+"""What a scan finds: a file, or why one can't be had."""
+
+
+class Outcome(StrEnum):
+    """What became of one file."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Summary:
+    """What an import did.
+
+    Attributes:
+        counts: files by outcome, only those whose rows are safely written.
+        failures: every file that could not be read, with its reason.
+        encoded: pictures that went through the model; the rest of the new and changed ones are
+            byte-identical to others.
+        seconds: wall time.
+        interrupted: stopped by Ctrl-C; stopped: ended at the first failure because asked to.
+    """
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    failures: list[ImageError] = field(default_factory=list)
+    encoded: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    stopped: bool = False
+
+
+class Events(Protocol):
+    """Who wants to know how far an import is."""
+
+    def done(self, outcome: Outcome, count: int) -> None:
+        """`count` more files ended as `outcome`."""
+        ...
+
+
+class Candidate(NamedTuple):
+    """A file that is new, or not as the collection knows it."""
+
+    file: ImageFile
+    id: str
+    known: Known | None
+
+
+class Prepared(NamedTuple):
+    """A file that was read and decoded."""
+
+    candidate: Candidate
+    digest: str
+    picture: Picture
+
+    @property
+    def outcome(self) -> Outcome:
+        known = self.candidate.known
+        if known is None:
+            return Outcome.NEW
+        return Outcome.UNCHANGED if known.digest == self.digest else Outcome.CHANGED
+
+
+def plan(files: Iterable[Found], store: Store | None, events: Events) -> Summary:
+    """What an import would do, from names, sizes and times alone; nothing is decoded or written.
+
+    Args:
+        store: the collection, or None when it does not exist yet.
+    """
+    started = time.monotonic()
+    summary = Summary()
+    for outcome, item in _compare(files, store):
+        if isinstance(item, ImageError):
+            summary.failures.append(item)
+        _count(summary, events, outcome, 1)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def ingest(
+    files: Iterable[Found],
+    store: Store,
+    model: ModelInfo,
+    load: Callable[[], Encoder],
+    *,
+    batch_size: int,
+    limits: Limits,
+    events: Events,
+    fail_fast: bool = False,
+) -> Summary:
+    """Bring every picture of `files` into `store`, once.
+
+    A file whose path, size and time are known costs nothing more; one whose bytes are known under
+    any path costs no encoding. Ctrl-C writes what is encoded and returns with `interrupted` set.
+
+    Args:
+        load: loads the encoder; called at most once, and only if something must be encoded.
+        batch_size: pictures encoded at once.
+
+    Raises:
+        ClipstackError: the encoder or Milvus failed; what was written before stays.
+    """
+    run = _Run(store, model, load, batch_size, limits, events, fail_fast)
+    started = time.monotonic()
+    try:
+        run.run(files)
+    except KeyboardInterrupt:
+        run.summary.interrupted = True
+    finally:
+        run.close()
+    run.summary.seconds = time.monotonic() - started
+    return run.summary
+
+
+def _compare(
+    files: Iterable[Found], store: Store | None
+) -> Iterator[tuple[Outcome, Candidate | ImageError | None]]:
+    """Tell what is new or seems changed (with its candidate) from what is as the store knows it."""
+    rest = iter(files)
+    while chunk := list(islice(rest, _LOOKUP)):
+        ids = [row_id(item.path) for item in chunk if isinstance(item, ImageFile)]
+        known = store.known(ids) if store and ids else {}
+        for file in chunk:
+            if isinstance(file, ImageError):
+                yield Outcome.FAILED, file
+                continue
+            key = row_id(file.path)
+            before = known.get(key)
+            if before is None:
+                yield Outcome.NEW, Candidate(file, key, None)
+            elif (before.size, before.mtime_ns) == (file.size, file.mtime_ns):
+                yield Outcome.UNCHANGED, None
+            else:
+                yield Outcome.CHANGED, Candidate(file, key, before)
+
+
+def _count(summary: Summary, events: Events, outcome: Outcome, count: int) -> None:
+    summary.counts[outcome] += count
+    events.done(outcome, count)
+
+
+class _Run:
+    """One import: the stages and what flows between them."""
+
+    def __init__(
+        self,
+        store: Store,
+        model: ModelInfo,
+        load: Callable[[], Encoder],
+        batch_size: int,
+        limits: Limits,
+        events: Events,
+        fail_fast: bool,
+    ) -> None:
+        self.summary = Summary()
+        self._store = store
+        self._model = model
+        self._load = load
+        self._batch_size = batch_size
+        self._limits = limits
+        self._events = events
+        self._fail_fast = fail_fast
+        self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._encoder: Future[Encoder] | None = None
+        self._writing: deque[tuple[Counter[Outcome], Future[None]]] = deque()
+        self._waiting: OrderedDict[str, list[Prepared]] = OrderedDict()
+        self._remembered: OrderedDict[str, Vector] = OrderedDict()
+
+    def run(self, files: Iterable[Found]) -> None:
+        prepared = self._prepared(self._candidates(files))
+        while group := list(islice(prepared, self._batch_size)):
+            self._reuse_or_queue(group)
+            while len(self._waiting) >= self._batch_size:
+                self._encode_batch()
+        while self._waiting:
+            self._encode_batch()
+
+    def close(self) -> None:
+        """Stop the stages; what is on its way to the store still arrives."""
+        self._decoders.shutdown(wait=True, cancel_futures=True)
+        try:
+            self._settle(0)
+        finally:
+            self._writer.shutdown()
+            self._loader.shutdown()
+
+    def _candidates(self, files: Iterable[Found]) -> Iterator[Candidate]:
+        for outcome, item in _compare(files, self._store):
+            if item is None:
+                _count(self.summary, self._events, outcome, 1)
+            elif isinstance(item, ImageError):
+                self._fail(item)
+                if self.summary.stopped:
+                    return
+            else:
+                yield item
+
+    def _prepared(self, candidates: Iterator[Candidate]) -> Iterator[Prepared]:
+        """Decode ahead of the encoder by two batches, keeping the order."""
+        ahead: deque[Future[Prepared]] = deque()
+        while True:
+            for candidate in islice(candidates, 2 * self._batch_size - len(ahead)):
+                self._start_loading()
+                ahead.append(self._decoders.submit(self._prepare, candidate))
+            if not ahead:
+                return
+            try:
+                yield ahead.popleft().result()
+            except ImageError as error:
+                self._fail(error)
+                if self.summary.stopped:
+                    return
+
+    def _start_loading(self) -> None:
+        if self._encoder is None:
+            self._encoder = self._loader.submit(self._load)
+
+    def _prepare(self, candidate: Candidate) -> Prepared:
+        from clipstack.images.decode import decode, read_file
+
+        path = candidate.file.path
+        data = read_file(path, self._limits)
+        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        return Prepared(
+            candidate, digest, decode(data, self._model.geometry, self._limits, path=path)
+        )
+
+    def _fail(self, error: ImageError) -> None:
+        self.summary.failures.append(error)
+        self.summary.stopped = self.summary.stopped or self._fail_fast
+        _count(self.summary, self._events, Outcome.FAILED, 1)
+
+    def _reuse_or_queue(self, group: Sequence[Prepared]) -> None:
+        """Write at once what has a vector already; queue the rest by digest for the encoder."""
+        unseen = {p.digest for p in group} - self._remembered.keys() - self._waiting.keys()
+        for digest, vector in self._store.vectors_by_digest(unseen).items():
+            self._remember(digest, vector)
+        ready: list[tuple[Prepared, Vector]] = []
+        for item in group:
+            if item.digest in self._remembered:
+                ready.append((item, self._remembered[item.digest]))
+            else:
+                self._waiting.setdefault(item.digest, []).append(item)
+        self._write(ready)
+
+    def _encode_batch(self) -> None:
+        import numpy as np
+
+        assert self._encoder is not None
+        encoder = self._encoder.result()
+        batch = list(islice(self._waiting.items(), self._batch_size))
+        vectors = encoder.encode_images(np.stack([same[0].picture.pixels for _, same in batch]))
+        self.summary.encoded += len(batch)
+        rows: list[tuple[Prepared, Vector]] = []
+        for (digest, same), vector in zip(batch, vectors, strict=True):
+            self._remember(digest, vector)
+            rows += [(item, vector) for item in same]
+            del self._waiting[digest]
+        self._write(rows)
+
+    def _remember(self, digest: str, vector: Vector) -> None:
+        self._remembered[digest] = vector
+        if len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def _write(self, items: Sequence[tuple[Prepared, Vector]]) -> None:
+        if not items:
+            return
+        now = int(time.time())
+        new = [_row(*item, now) for item in items if item[0].candidate.known is None]
+        old = [_row(*item, now) for item in items if item[0].candidate.known is not None]
+        outcomes = Counter(item.outcome for item, _ in items)
+        self._writing.append((outcomes, self._writer.submit(self._store_rows, new, old)))
+        self._settle(_WRITES_IN_FLIGHT)
+
+    def _store_rows(self, new: Sequence[Row], old: Sequence[Row]) -> None:
+        self._store.add(new)
+        self._store.replace(old)
+
+    def _settle(self, allowed: int) -> None:
+        """Count what is written; wait while more than `allowed` writes are on their way."""
+        while self._writing and (len(self._writing) > allowed or self._writing[0][1].done()):
+            outcomes, write = self._writing.popleft()
+            write.result()
+            for outcome, count in outcomes.items():
+                _count(self.summary, self._events, outcome, count)
+
+
+def _row(item: Prepared, vector: Vector, now: int) -> Row:
+    file, picture = item.candidate.file, item.picture
+    return Row(
+        id=item.candidate.id,
+        path=file.path,
+        digest=item.digest,
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        taken_at=picture.taken_at,
+        imported_at=now,
+        vector=vector,
+    )

@@ -1,0 +1,78 @@
+"""Killed at any moment, an import run again finishes: every image once, every vector right."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipstack.index.database import Database
+from clipstack.scenes import demo_scenes
+from tests.running import Cli, process
+
+FILES = 500
+KILLS = 20
+BATCH = ("--batch-size", "16")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("killed")
+    for number, scene in enumerate(demo_scenes(FILES)):
+        scene.draw(random.Random(number), 96).save(made / f"{number:03}.png")
+    return made
+
+
+@pytest.fixture(scope="session")
+def vectors(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """What an import that nobody interrupts stores."""
+    data = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLIPSTACK_DATA_DIR", str(data))
+        patch.setenv("CLIPSTACK_CACHE_DIR", str(data))
+        assert Cli()("import", folder, "-m", "shapes", *BATCH).code == 0
+    return dict(_rows(data / "clipstack.db"))
+
+
+def _rows(database: Path) -> Iterator[tuple[str, np.ndarray]]:
+    with Database(database, wait=10) as opened:
+        for row in opened.client.query(
+            "images", filter="", limit=16384, output_fields=["path", "vector"]
+        ):
+            yield row["path"], np.asarray(row["vector"], np.float32)
+
+
+def _kill_during_import(folder: Path, database: Path, moment: random.Random) -> None:
+    """Start an import and kill -9 it: before it opens the database, or at some point of writing."""
+    running = process("import", folder, "-m", "shapes", *BATCH)
+    goal = moment.uniform(-100_000, 1_000_000)  # bytes of the database; below 0: seconds
+    deadline = time.monotonic() + (60 if goal > 0 else moment.uniform(0, 4))
+    while running.poll() is None and time.monotonic() < deadline:
+        if goal > 0 and database.exists() and database.stat().st_size > goal:
+            time.sleep(moment.uniform(0, 0.05))
+            break
+        time.sleep(0.001)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_kill_and_run_again(
+    seed: int, folder: Path, vectors: dict[str, np.ndarray], tmp_path: Path, cli: Cli
+) -> None:
+    database = tmp_path / "data" / "clipstack.db"
+    _kill_during_import(folder, database, random.Random(seed))
+    ran = cli("import", folder, "-m", "shapes", *BATCH, mode="json")
+    assert ran.code == 0, ran.err + ran.out
+    counts = ran.json["counts"]
+    assert counts["new"] + counts["unchanged"] == FILES, counts
+    rows = list(_rows(database))
+    assert len(rows) == FILES
+    assert {path for path, _ in rows} == set(vectors)
+    worst = max(float(np.abs(vector - vectors[path]).max()) for path, vector in rows)
+    assert worst < 1e-4

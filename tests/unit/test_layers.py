@@ -1,0 +1,84 @@
+"""Imports point down the design's list, and output stays where it belongs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import clipstack
+
+ROOT = Path(clipstack.__file__).parent
+# A room, and the rooms it may import from.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "settings": {"errors"},
+    "images": {"errors"},
+    "scenes": set(),
+    "encoders": {"errors", "settings", "images"},
+    "index": {"errors", "settings"},
+    "pipeline": {"errors", "images", "encoders", "index"},
+    "workspace": {"errors", "settings", "encoders", "index"},
+    "ingest": {"errors", "settings", "images", "encoders", "index", "pipeline", "workspace"},
+    "search": {"errors", "settings", "images", "encoders", "index", "workspace"},
+    "demo": {"errors", "scenes", "encoders"},
+    "output": {"errors", "settings", "encoders", "index", "pipeline", "search"},
+    "cli": {
+        *("errors", "settings", "encoders", "index"),
+        *("workspace", "ingest", "search", "demo", "output"),
+    },
+}
+# A library, and the only rooms that may import it.
+ONLY_IN = {
+    "typer": {"cli"},
+    "rich": {"output"},
+    "pymilvus": {"index"},
+    "milvus_lite": {"index"},
+    "torch": {"encoders"},
+    "transformers": {"encoders"},
+    "huggingface_hub": {"encoders"},
+    "cv2": {"images"},
+    "PIL": {"images", "scenes"},
+}
+
+
+def _modules() -> list[Path]:
+    return sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem[0] != "_")
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports(path: Path) -> None:
+    room = _room(path)
+    for name in _imports(path):
+        top, _, rest = name.partition(".")
+        if top == "clipstack":
+            other = rest.partition(".")[0]
+            allowed = ALLOWED[room] | {room, "__version__"}
+            assert other in allowed, f"{room} imports {name}"
+        elif top in ONLY_IN:
+            assert room in ONLY_IN[top], f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_output_prints_and_only_main_exits(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"print", "input", "exit"}, f"line {node.lineno}"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) != ("sys", "exit"), f"line {node.lineno}"
