@@ -67,7 +67,10 @@ def create(
     from clipstack.workspace import model_for, open_database
 
     announce(state, settings, collections.check_name(name))
-    with DownloadProgress(state.out, settings.model) as download, open_database(settings, create=True) as db:
+    with (
+        DownloadProgress(state.out, settings.model) as download,
+        open_database(settings, create=True) as db,
+    ):
         collections.check_free(db.client, name)
         found = model_for(settings, None, download=True, progress=download)
         collections.create(db.client, name, found, settings.metric)

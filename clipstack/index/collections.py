@@ -151,14 +151,17 @@ def require_same_model(info: CollectionInfo, model: Model) -> None:
     """
     if info.fingerprint == model.fingerprint:
         return
+    again = f"`clipstack collections drop {info.name}` and import again"
     if info.model == model.name:
-        what = f"{model.name!r}, but with other weights or preprocessing than it has now"
-    else:
-        what = f"the model {info.model!r}, not of {model.name!r}"
+        raise ClipstackError(
+            f"collection {info.name!r} holds vectors of {info.model!r} with other weights or "
+            "preprocessing than that model has now",
+            hint=f"Import into another collection with --collection NAME, or {again}.",
+        )
     raise ClipstackError(
-        f"collection {info.name!r} holds vectors of {what}",
-        hint=f"Use --model {info.model}, or another collection with --collection NAME, or "
-        f"`clipstack collections drop {info.name}` and import again.",
+        f"collection {info.name!r} holds vectors of the model {info.model!r}, "
+        f"not of {model.name!r}",
+        hint=f"Use --model {info.model}, or another collection with --collection NAME, or {again}.",
     )
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clipstack.errors import ClipstackError, ExitCode
@@ -198,3 +199,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shortened(path: str) -> str:
+    """`path` as a person in this folder would write it: relative below it, else with ~."""
+    here, home = str(Path.cwd()), str(Path.home())
+    if here != "/" and path.startswith(here + "/"):
+        return path[len(here) + 1 :]
+    return "~" + path[len(home) :] if home != "/" and path.startswith(home + "/") else path

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipstack.index.collections import Described
-from clipstack.output.out import View, printable
+from clipstack.output.out import View, printable, shortened
 from clipstack.pipeline import Outcome, Summary
 from clipstack.search import Result
 from clipstack.settings import NAMES, Settings
@@ -26,12 +26,6 @@ _SHOWN_FAILURES = 20
 def better(metric: str) -> str:
     """Which way scores of `metric` are better: "higher" or "lower"."""
     return "lower" if metric == "L2" else "higher"
-
-
-def shortened(path: str) -> str:
-    """`path` as a person in this folder would write it: relative where it lies below."""
-    here = str(Path.cwd())
-    return path[len(here) + 1 :] if here != "/" and path.startswith(here + "/") else path
 
 
 def linked(path: str) -> Text:

@@ -200,13 +200,15 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, cli: Cli) -> None:
     for number in range(1500):
         noise = generator.integers(0, 255, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(noise).save(folder / f"{number}.bmp")
-    running = process("import", folder, *SHAPES, "--batch-size", "8", "--json")
+    running = process(
+        "import", folder, *SHAPES, "--batch-size", "8", "--json", start_new_session=True
+    )
     lines = folder.parent / "data" / "clipstack.db"
     deadline = time.monotonic() + 60
     while not (lines.exists() and lines.stat().st_size > 1_000_000):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to children too
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
     assert "Traceback" not in err

@@ -1,0 +1,111 @@
+"""Model folders in, a small hub on this machine out: as much as a pull needs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+COMMIT = "a" * 40
+
+
+@dataclass
+class Hub:
+    """What the server has, and what it was asked for."""
+
+    repos: dict[str, Path]
+    status: dict[str, tuple[int, str]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    fetched: list[str] = field(default_factory=list)
+    url: str = ""
+
+
+def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args):
+            pass
+
+        def do_HEAD(self):
+            self.answer(body=False)
+
+        def do_GET(self):
+            self.answer(body=True)
+
+        def answer(self, body):
+            parts = urlsplit(self.path).path.strip("/").split("/")
+            api = parts[:2] == ["api", "models"]
+            repo = "/".join(parts[2:4] if api else parts[:2])
+            if repo in hub.status:
+                code, name = hub.status[repo]
+                return self.reply(code, b"{}", {"X-Error-Code": name}, body)
+            if repo not in hub.repos:
+                return self.reply(404, b"{}", {"X-Error-Code": "RepoNotFound"}, body)
+            if api:
+                return self.reply(*self.listing(repo, parts[4:]), body)
+            return self.file(repo, parts, body)
+
+        def listing(self, repo, rest):
+            if rest[:1] == ["revision"] and rest[1] not in ("main", COMMIT):
+                return 404, b"{}", {"X-Error-Code": "RevisionNotFound"}
+            files = sorted(hub.repos[repo].iterdir())
+            if rest[:1] == ["tree"]:
+                value = [
+                    {"type": "file", "path": file.name, "oid": "0" * 40, "size": _size(file)}
+                    for file in files
+                ]
+            else:
+                siblings = [{"rfilename": file.name, "size": _size(file)} for file in files]
+                value = {"id": repo, "sha": COMMIT, "siblings": siblings, "private": False}
+            return 200, json.dumps(value).encode(), {"Content-Type": "application/json"}
+
+        def file(self, repo, parts, body):
+            path = hub.repos[repo] / parts[-1]
+            if not path.is_file():
+                return self.reply(404, b"", {"X-Error-Code": "EntryNotFound"}, body)
+            data = path.read_bytes()
+            if body:
+                hub.fetched.append(path.name)
+            etag = hashlib.sha1(data).hexdigest()
+            headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}
+            if body and path.name in hub.broken:
+                return self.reply(500, b"", {}, body)
+            return self.reply(200, data, headers, body)
+
+        def reply(self, code, data, headers, body):
+            self.send_response(code)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if body:
+                self.wfile.write(data)
+
+    return Handler
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+@contextlib.contextmanager
+def serving(repos: dict[str, Path]) -> Iterator[Hub]:
+    hub = Hub(repos)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
+    server.daemon_threads = True
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
