@@ -40,3 +40,10 @@ class Geometry:
         edge = self.size[0]
         other = int(edge * long / short)
         return (other, edge) if height > width else (edge, other)
+
+    def turned(self, orientation: int) -> Geometry:
+        """The same for a picture that is stored under an EXIF orientation, 1 to 8."""
+        if orientation < 5:
+            return self
+        crop = (self.crop[1], self.crop[0]) if self.crop else None
+        return Geometry(self.resize, (self.size[1], self.size[0]), crop, self.resample)

@@ -1,0 +1,283 @@
+"""The bytes of a picture in, upright RGB pixels of the model's size out.
+
+Every limit and every decode error lives here. The kind of a picture is found from its bytes
+only; only the formats of the table are ever opened. Colour profiles are ignored, as they are by
+the image processors of Hugging Face transformers. `decode` may be called from several threads at
+once; a picture that takes much memory waits until no other such picture is being decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import logging
+import os
+import stat
+import struct
+import threading
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image
+
+from clipstack.errors import ImageError, Reason
+from clipstack.images import exif, formats, hdr, headers, memory, opening, pillow_decoders, render
+from clipstack.images.formats import Format
+from clipstack.images.geometry import Geometry
+from clipstack.images.resize import Pixels
+
+__all__ = ["Limits", "Picture", "decode", "read_file"]
+
+# What Pillow finds odd in a broken picture is no news for whoever imports a folder.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+pillow_decoders.install()
+
+_LARGE_MEMORY = 96 << 20
+_ONE_LARGE_AT_A_TIME = threading.BoundedSemaphore(1)
+
+_JPEG2000_MAX_TILES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused as too large.
+
+    Attributes:
+        max_bytes: size of the file.
+        max_pixels: width x height by the picture's header; of a JPEG that is decoded to a
+            fraction of its size, the pixels of that fraction.
+        max_memory: bytes that decoding may take by the picture's header, the file's included.
+    """
+
+    max_bytes: int = 400 << 20
+    max_pixels: int = 128_000_000
+    max_memory: int = 900_000_000
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        pixels: uint8 RGB of shape [height, width, 3]: the model's size, or the whole upright
+            picture when no geometry was asked for.
+        width, height: of the whole upright picture, in pixels.
+        format: the name of its format in the table of formats.
+        taken_at: when it was taken by its EXIF data, in seconds since 1970 (UTC where the EXIF
+            data give no offset), or 0 when unknown.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    format: str
+    taken_at: int
+
+
+def read_file(path: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The bytes of a regular file; never waits for a pipe or a device.
+
+    Raises:
+        ImageError: EMPTY, TOO_LARGE, PERMISSION, VANISHED or UNREADABLE.
+    """
+    try:
+        return _read_regular(path, limits)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError(path, Reason.VANISHED, "there is no such file") from None
+    except PermissionError:
+        raise ImageError(path, Reason.PERMISSION, "no permission to read it") from None
+    except OSError as error:
+        detail = error.strerror or os.strerror(error.errno or errno.EIO)
+        raise ImageError(path, Reason.UNREADABLE, detail) from error
+    except ValueError as error:
+        raise ImageError(path, Reason.UNREADABLE, str(error)) from error
+
+
+def _read_regular(path: str, limits: Limits) -> bytes:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+        raise ImageError(path, Reason.UNREADABLE, "not a regular file")
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with io.FileIO(descriptor) as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ImageError(path, Reason.UNREADABLE, "not a regular file")
+        if facts.st_size > limits.max_bytes:
+            detail = f"{facts.st_size} bytes, the limit is {limits.max_bytes}"
+            raise ImageError(path, Reason.TOO_LARGE, detail)
+        data = file.read(facts.st_size)
+        while 0 < len(data) < facts.st_size and (more := file.read(facts.st_size - len(data))):
+            data += more
+    if not data:
+        raise ImageError(path, Reason.EMPTY, "0 bytes")
+    return data
+
+
+def decode(
+    data: bytes,
+    geometry: Geometry | None,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    path: str = "",
+) -> Picture:
+    """Decodes one picture.
+
+    Args:
+        data: a whole file.
+        geometry: the size the model wants, or None for the whole picture.
+        limits: what is refused as too large.
+        path: where the bytes came from, for the error.
+
+    Raises:
+        ImageError: EMPTY, TOO_LARGE, TRUNCATED, UNSUPPORTED or UNREADABLE. No other exception.
+    """
+    try:
+        if not data:
+            raise ImageError(path, Reason.EMPTY, "0 bytes")
+        if len(data) > limits.max_bytes:
+            detail = f"{len(data)} bytes, the limit is {limits.max_bytes}"
+            raise ImageError(path, Reason.TOO_LARGE, detail)
+        return _decode(data, geometry, limits)
+    except ImageError as error:
+        if error.path == path:
+            raise
+        raise ImageError(path, error.reason, error.detail) from error.__cause__
+    except MemoryError as error:
+        raise ImageError(path, Reason.TOO_LARGE, "not enough memory") from error
+    except Exception as error:
+        # Decoders of broken files raise nearly anything: ValueError, SyntaxError, KeyError,
+        # struct.error, zlib.error, ZeroDivisionError, RecursionError...
+        raise ImageError(path, *_reason(error)) from error
+
+
+_NOT_READ = ("unsupported", "not supported", "unknown pixel mode")
+_CUT_OFF = ("truncated", "not enough image data", "unexpected end", "incomplete", "cut off")
+
+
+def _reason(error: Exception) -> tuple[Reason, str]:
+    detail = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, NotImplementedError) or any(w in detail.lower() for w in _NOT_READ):
+        return Reason.UNSUPPORTED, detail
+    if isinstance(error, Image.DecompressionBombError):
+        return Reason.TOO_LARGE, detail
+    if isinstance(error, (EOFError, struct.error)) or any(w in detail.lower() for w in _CUT_OFF):
+        return Reason.TRUNCATED, detail
+    return Reason.UNREADABLE, detail
+
+
+def _decode(data: bytes, geometry: Geometry | None, limits: Limits) -> Picture:
+    kind = _kind(data)
+    with _Gate() as gate:
+        if kind.opens == "opencv":
+            return _decode_hdr(data, kind, geometry, limits, gate)
+        _check_before_opening(data, kind, limits, gate)
+        im = gate.enter_context(opening.opened(data, kind))
+        width, height = im.size
+        # A PNG may hold its EXIF data behind its pixels.
+        about = exif.facts(im) if kind is not formats.PNG else exif.NOTHING
+        box = None
+        if geometry is not None:
+            box = opening.leave_out_detail(im, data, kind, geometry, about.orientation)
+        _check_pixels(im.size, limits, memory.slow_pixels(im))
+        kept = 0 if geometry is not None else 3 if about.orientation == 1 else 6
+        needed = memory.after_opening(im, data, kind, width * height, kept=kept)
+        gate.claim(needed, len(data), limits)
+        im.load()
+        if kind is formats.PNG:
+            about = exif.facts(im)
+        elif kind is formats.ICO:
+            width, height = im.size
+        pixels = render.pixels(im, geometry, about.orientation, (width, height), box)
+    width, height = exif.upright_size((width, height), about.orientation)
+    return Picture(pixels, width, height, kind.name, about.taken_at)
+
+
+def _kind(data: bytes) -> Format:
+    head = data[: formats.HEAD]
+    kind = formats.sniff(head)
+    if kind is not None:
+        return kind
+    fault = headers.tga_fault(data)
+    if fault == headers.TGA_CUT_OFF:
+        raise ImageError("", Reason.TRUNCATED, "a TGA picture that is cut off")
+    if fault:
+        raise ImageError("", Reason.UNSUPPORTED, formats.stranger(head))
+    return formats.TGA
+
+
+def _check_pixels(size: tuple[int, int], limits: Limits, slow_pixels: int | None = None) -> int:
+    """The pixels of a size that is within the limits."""
+    pixels = size[0] * size[1]
+    most = min(limits.max_pixels, slow_pixels or limits.max_pixels)
+    if pixels > most:
+        detail = f"{size[0]} x {size[1]} pixels, the limit is {most} pixels"
+        raise ImageError("", Reason.TOO_LARGE, detail)
+    return pixels
+
+
+class _Gate(contextlib.ExitStack):
+    """What one decode holds; only one at a time holds the place for large pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_large = False
+
+    def claim(self, needed: int, file_size: int, limits: Limits) -> None:
+        """Refuses what takes too much memory; a large picture waits here for its turn.
+
+        Args:
+            needed: bytes for decoding, without those of the file.
+        """
+        if needed + file_size > limits.max_memory:
+            megabytes = (needed + file_size) >> 20
+            raise ImageError("", Reason.TOO_LARGE, f"it would take {megabytes} MiB of memory")
+        if needed > _LARGE_MEMORY and not self._is_large:
+            self.enter_context(_ONE_LARGE_AT_A_TIME)
+            self._is_large = True
+
+
+def _check_before_opening(data: bytes, kind: Format, limits: Limits, gate: _Gate) -> None:
+    """Limits for the kinds whose decoders take memory, or much time, when they are opened."""
+    sizes: list[headers.Size] = []
+    if kind is formats.WEBP:
+        if headers.webp_is_cut(data):
+            raise ImageError("", Reason.TRUNCATED, "shorter than its header says")
+        size = headers.webp_size(data)
+        if size is None:
+            raise ImageError("", Reason.UNREADABLE, "its header is broken")
+        sizes = [size]
+    elif kind is formats.JPEG:
+        headers.jpeg_frame(data)
+    elif kind is formats.PNG:
+        headers.check_png_chunks(data)
+    elif kind is formats.PNM:
+        headers.check_pnm_header(data)
+    elif kind is formats.GIF:
+        sizes = headers.gif_sizes(data)
+    elif kind is formats.ICO:
+        sizes = headers.ico_sizes(data)
+    elif kind is formats.JPEG2000:
+        stream = headers.jpeg2000(data)
+        if stream is None:
+            raise ImageError("", Reason.UNREADABLE, "its header is broken")
+        if stream.tiles > _JPEG2000_MAX_TILES or stream.components > 4:
+            raise ImageError("", Reason.UNSUPPORTED, "too many tiles or colour planes")
+    most = max((_check_pixels(size, limits) for size in sizes), default=0)
+    gate.claim(memory.before_opening(kind, most), len(data), limits)
+
+
+def _decode_hdr(
+    data: bytes, kind: Format, geometry: Geometry | None, limits: Limits, gate: _Gate
+) -> Picture:
+    size = headers.hdr_size(data)
+    if size is None:
+        raise ImageError("", Reason.UNSUPPORTED, "rows that are not stored top to bottom")
+    gate.claim(_check_pixels(size, limits) * hdr.BYTES_PER_PIXEL, len(data), limits)
+    whole = hdr.read_hdr(data)
+    if geometry is None:
+        return Picture(whole, *size, kind.name, 0)
+    return Picture(render.pixels(Image.fromarray(whole), geometry), *size, kind.name, 0)
