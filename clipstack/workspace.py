@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from clipstack.encoders.base import ModelInfo
 from clipstack.errors import NotFoundError
@@ -63,7 +64,10 @@ def model_for(
         name = collection.model
         if collection.revision and "@" not in name:
             name = f"{name}@{collection.revision}"
-    model = describe(resolve(name, download=download, progress=progress))
+    folder = resolve(name, download=download, progress=progress)
+    if folder.source == "folder":  # the collection remembers the name, wherever it is used
+        folder = replace(folder, name=str(folder.path))
+    model = describe(folder)
     if collection:
         require_same_model(collection, model)
     return model

@@ -129,13 +129,18 @@ def test_unreadable_query_pictures(cli: Cli, imported: Path, tmp_path: Path) -> 
     assert "broken.png" in ran.err
 
 
-def test_a_model_that_is_gone(cli: Cli, gallery: Path, tmp_path: Path) -> None:
+def test_a_model_in_a_folder(
+    cli: Cli, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from clipstack.encoders import models
 
     other = tmp_path / "mine"
     shutil.copytree(models.resolve("shapes", download=False).path, other)
-    assert cli("import", gallery, "-m", other).code == 0
-    assert cli("search", "star").code == 0
+    here = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    assert cli("import", gallery, "-m", "./mine").code == 0
+    monkeypatch.chdir(here)
+    assert cli("search", "star").code == 0, "the folder is remembered, not how it was named"
     shutil.rmtree(other)
     ran = cli("search", "star")
     assert ran.code == 6
