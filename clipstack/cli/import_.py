@@ -61,6 +61,7 @@ def import_(
     from clipstack.ingest import Request, run
     from clipstack.output import views
     from clipstack.output.progress import DownloadProgress, ImportProgress
+    from clipstack.pipeline import Outcome
 
     announce(state, settings, settings.collection)
     request = Request(sources, sys.stdin.buffer, recursive, dry_run, fail_fast)
@@ -77,5 +78,8 @@ def import_(
     if summary.interrupted:
         state.out.hint("Interrupted. What is imported stays; run it again to finish the rest.")
         raise typer.Exit(ExitCode.INTERRUPTED)
+    if summary.counts[Outcome.NEW] and not dry_run:
+        named = f" -c {settings.collection}" if collection else ""
+        state.out.hint(f'Next: clipstack search "..."{named}')
     if summary.failures:
         raise typer.Exit(ExitCode.PARTIAL)

@@ -50,6 +50,7 @@ def search(
         collection=collection, limit=limit, model=model, device=device, wait=wait
     )
     from clipstack.output import views
+    from clipstack.output.out import Mode
     from clipstack.output.progress import DownloadProgress
 
     query = Query(
@@ -64,10 +65,10 @@ def search(
         result = run(settings, query, progress=download)
     if result.collection.metric == "L2":
         state.out.note(views.L2_NOTE)
-    if result.hits:
-        metric = result.collection.metric
-        state.out.detail(f"{result.seconds:.2f} s, model {result.collection.model}")
-        state.out.note(f"Score: {metric}, {views.better(metric)} is better.")
-    else:
+    metric = result.collection.metric
+    if not result.hits:
         state.out.note("No picture fits.")
+    elif state.out.mode is not Mode.HUMAN:  # a table says it itself
+        state.out.note(f"Score: {metric}, {views.better(metric)} is better.")
+    state.out.detail(f"{result.seconds:.2f} s, model {result.collection.model}")
     state.out.show(views.hits(result, settings.target), null=null)

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from clipstack import settings
-from clipstack.output.out import Out, shortened
+from clipstack.output.out import Out, tilde
 from clipstack.settings import Settings
 
 
@@ -36,5 +36,5 @@ def state_of(ctx: typer.Context) -> State:
 
 def announce(state: State, loaded: Settings, collection: str | None = None) -> None:
     """Say on stderr which target, and which collection in it, the answer comes from."""
-    where = f"{loaded.target}: {shortened(str(loaded.database))}"
+    where = f"{loaded.target}: {tilde(str(loaded.database))}"
     state.out.note(f"{where}, collection {collection}" if collection else where)

@@ -201,9 +201,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def tilde(path: str) -> str:
+    """`path` with ~ for the home folder."""
+    home = str(Path.home())
+    return "~" + path[len(home) :] if home != "/" and path.startswith(home + "/") else path
+
+
 def shortened(path: str) -> str:
     """`path` as a person in this folder would write it: relative below it, else with ~."""
-    here, home = str(Path.cwd()), str(Path.home())
+    here = str(Path.cwd())
     if here != "/" and path.startswith(here + "/"):
         return path[len(here) + 1 :]
-    return "~" + path[len(home) :] if home != "/" and path.startswith(home + "/") else path
+    return tilde(path)

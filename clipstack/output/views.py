@@ -53,8 +53,9 @@ def hits(result: Result, target: str) -> View:
     query = result.query
 
     def human() -> RenderableType:
-        score = f"score ({metric}, {better(metric)} is better)"
-        shown = table("#", score, "path", "pixels", right=("#", score, "pixels"))
+        shown = table("#", "score", "path", "pixels", right=("#", "score", "pixels"))
+        shown.caption = f"{metric}, {better(metric)} is better"
+        shown.caption_justify = "left"
         for rank, hit in enumerate(result.hits, 1):
             value = f"{hit.score:.2f}" if metric == "L2" else f"{hit.score:.4f}"
             shown.add_row(str(rank), value, linked(hit.path), f"{hit.width}x{hit.height}")

@@ -34,7 +34,7 @@ def test_every_good_file_is_indexed_and_every_other_has_its_reason(
     line = [sys.executable, "-m", "clipstack", "import", str(folder), "-m", "shapes", "--json"]
     code, usage = _run(line, out, err)
     assert code == 7, err.read_text()
-    assert err.read_text().count("\n") == 1, "only the target is named"
+    assert err.read_text().count("\n") == 2, "only the target and what to do next"
     summary = json.loads(out.read_text())
     failed = {Path(one["path"]): one["reason"] for one in summary["failures"]}
     assert not failed.keys() & set(good)

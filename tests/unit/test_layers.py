@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "output": {"errors", "settings", "encoders", "index", "pipeline", "search"},
     "cli": {
         *("errors", "settings", "encoders", "index"),
-        *("workspace", "ingest", "search", "demo", "output"),
+        *("pipeline", "workspace", "ingest", "search", "demo", "output"),
     },
 }
 # A library, and the only rooms that may import it.
