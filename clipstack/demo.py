@@ -11,7 +11,7 @@ from clipstack.errors import ClipstackError
 
 COLLECTION = "demo"
 MODEL = BUILT_IN
-TEXTS = ("two red stars", "a striped blue heart on a white background", "a large green ring")
+TEXTS = ("two red stars", "hearts on black", "a yellow cross on a black background")
 _COUNT = 200
 
 
