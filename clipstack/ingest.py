@@ -16,7 +16,7 @@ from clipstack.index import collections
 from clipstack.index.store import Store
 from clipstack.pipeline import Events, Found, Summary, ingest, plan
 from clipstack.settings import Settings
-from clipstack.workspace import model_for, open_database
+from clipstack.workspace import has_database, model_for, open_database
 
 if TYPE_CHECKING:
     from clipstack.encoders.base import ModelInfo
@@ -92,7 +92,7 @@ def run(
 
 
 def _plan(settings: Settings, request: Request, progress: Progress) -> Summary:
-    if not settings.database.exists():
+    if not has_database(settings):
         return plan(_found(request), None, progress)
     with open_database(settings) as database:
         store = None

@@ -15,6 +15,21 @@ from clipstack.settings import Settings
 EMBEDDED = "embedded"
 
 
+def has_database(settings: Settings) -> bool:
+    """Whether there is anything to open.
+
+    Raises:
+        NotFoundError: there is no such target.
+    """
+    if settings.target != EMBEDDED:
+        raise NotFoundError(
+            f"there is no target {settings.target!r}",
+            hint=f"Targets are: {EMBEDDED}. It was asked for by "
+            f"{settings.origins.get('target', 'default')}.",
+        )
+    return settings.database.exists()
+
+
 def open_database(settings: Settings, *, create: bool = False) -> Database:
     """Open the target's database; a context manager that closes it.
 
@@ -25,13 +40,7 @@ def open_database(settings: Settings, *, create: bool = False) -> Database:
         NotFoundError: there is no such target, or without `create` no database.
         UnreachableError: another process holds the file for longer than `settings.wait`.
     """
-    if settings.target != EMBEDDED:
-        raise NotFoundError(
-            f"there is no target {settings.target!r}",
-            hint=f"Targets are: {EMBEDDED}. It was asked for by "
-            f"{settings.origins.get('target', 'default')}.",
-        )
-    if not create and not settings.database.exists():
+    if not has_database(settings) and not create:
         raise NotFoundError(
             f"nothing is imported yet: there is no {settings.database}",
             hint="Start with `clipstack import FOLDER`, or `clipstack demo` to see it work.",

@@ -21,11 +21,11 @@ def list_(ctx: typer.Context, wait: Wait = None) -> None:
     settings = state.settings(wait=wait)
     from clipstack.index import collections
     from clipstack.output import views
-    from clipstack.workspace import open_database
+    from clipstack.workspace import has_database, open_database
 
     announce(state, settings)
     found: list[collections.Described] = []
-    if settings.database.exists():
+    if has_database(settings):
         with open_database(settings) as database:
             found = collections.list_all(database.client)
     if not found:

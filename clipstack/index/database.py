@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clipstack.errors import ClipstackError, UnreachableError, UsageError
+from clipstack.settings import cache_dir
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -95,12 +97,19 @@ def _checked(path: Path) -> Path:
 
 
 def _start(path: Path) -> tuple[Any, MilvusClient]:
-    os.environ.setdefault("GLOG_minloglevel", "3")  # else every run leaves a log in /tmp
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pkg_resources, which milvus_lite imports
         from milvus_lite.server import Server
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    server = Server(str(path))
+
+    class Engine(Server):  # type: ignore[misc]
+        """Milvus Lite's engine in surroundings of its own."""
+
+        @property
+        def args(self) -> list[str]:
+            return ["env", *_surroundings(path), *map(str, super().args)]
+
+    server = Engine(str(path))
     with _quiet_root_logger(), _sigint_blocked():
         started = server.init() and server.start()
     try:
@@ -117,6 +126,14 @@ def _start(path: Path) -> tuple[Any, MilvusClient]:
         hint="It may not be a Milvus Lite file, or be damaged. Move it away and import again, "
         "or choose another with CLIPSTACK_DATABASE.",
     )
+
+
+def _surroundings(path: Path) -> list[str]:
+    """Variables of the engine: a home of its own, as engines on other files that start at the same
+    time would trip over each other in ~/.cache/milvus; and no log file in /tmp for every run."""
+    home = cache_dir() / "milvus" / hashlib.blake2b(bytes(path), digest_size=8).hexdigest()
+    home.mkdir(parents=True, exist_ok=True)
+    return [f"HOME={home}", f"GLOG_minloglevel=3"]
 
 
 @contextlib.contextmanager

@@ -143,7 +143,7 @@ def test_limits_can_be_set(folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPat
     assert ran.json["failed_by_reason"] == {"too large": 10}
 
 
-def test_odd_names(folder: Path, cli: Cli) -> None:
+def test_odd_names(folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ['quo"te.png', "back\\slash.png", "[red]x[bold].png", "new\nline.png", "émoji 😀.png"]
     whole = next(folder.iterdir()).read_bytes()
     for name in names:
@@ -152,6 +152,7 @@ def test_odd_names(folder: Path, cli: Cli) -> None:
     assert _counts(ran) == (15, 0, 0, 0), ran.json["failures"]
     found = cli("search", "star", "-k", "15", "-0").out.split("\0")
     assert {str(folder / name) for name in names} < set(found)
+    monkeypatch.setenv("COLUMNS", "400")
     assert "[red]x[bold].png" in cli("search", "star", "-k", "15", mode="human").text
     assert _counts(cli("import", folder, mode="json")) == (0, 15, 0, 0)
 

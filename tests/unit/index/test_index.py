@@ -167,3 +167,23 @@ def test_the_engine_of_a_killed_process_is_gone_before_the_next_starts(tmp_path:
             assert _engines(path) == 1
         assert _engines(path) == 0
         holder.communicate()
+
+
+def test_engines_on_different_files_start_side_by_side(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys\n"
+        "from clipstack.index.database import Database\n"
+        "with Database(pathlib.Path(sys.argv[1]), wait=0) as database:\n"
+        "    database.client.create_collection('c', dimension=4)\n"
+        "    print(database.client.list_collections())\n"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / f"{number}.db")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for number in range(6)
+    ]
+    assert [one.communicate(timeout=120)[0] for one in running] == ["['c']\n"] * 6
