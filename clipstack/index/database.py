@@ -133,7 +133,7 @@ def _surroundings(path: Path) -> list[str]:
     time would trip over each other in ~/.cache/milvus; and no log file in /tmp for every run."""
     home = cache_dir() / "milvus" / hashlib.blake2b(bytes(path), digest_size=8).hexdigest()
     home.mkdir(parents=True, exist_ok=True)
-    return [f"HOME={home}", f"GLOG_minloglevel=3"]
+    return [f"HOME={home}", "GLOG_minloglevel=3"]
 
 
 @contextlib.contextmanager
