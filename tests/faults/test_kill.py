@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@dataclass(frozen=True)
+class Whole:
+    """What an import that nobody interrupts stores, and the size of its database in bytes."""
+
+    vectors: dict[str, np.ndarray]
+    empty: int
+    full: int
+
+
 @pytest.fixture(scope="session")
-def vectors(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """What an import that nobody interrupts stores."""
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     data = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLIPSTACK_DATA_DIR", str(data))
         patch.setenv("CLIPSTACK_CACHE_DIR", str(data))
+        assert Cli()("collections", "create", "images", "-m", "shapes").code == 0
+        empty = (data / "clipstack.db").stat().st_size
         assert Cli()("import", folder, "-m", "shapes", *BATCH).code == 0
-    return dict(_rows(data / "clipstack.db"))
+    database = data / "clipstack.db"
+    return Whole(dict(_rows(database)), empty, database.stat().st_size)
 
 
 def _rows(database: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -47,13 +59,18 @@ def _rows(database: Path) -> Iterator[tuple[str, np.ndarray]]:
             yield row["path"], np.asarray(row["vector"], np.float32)
 
 
-def _kill_during_import(folder: Path, database: Path, moment: random.Random) -> None:
-    """Start an import and kill -9 it: before it opens the database, or at some point of writing."""
+def _kill_during_import(
+    folder: Path, database: Path, empty: int, full: int, moment: random.Random
+) -> None:
+    """Start an import and kill -9 it: while it starts, or at some point of its writing.
+
+    The moment of writing is told by the size of the database, `empty` to `full` bytes.
+    """
     running = process("import", folder, "-m", "shapes", *BATCH)
-    goal = moment.uniform(-100_000, 1_000_000)  # bytes of the database; below 0: seconds
-    deadline = time.monotonic() + (60 if goal > 0 else moment.uniform(0, 4))
+    goal = moment.uniform(empty - 0.1 * full, full)
+    deadline = time.monotonic() + (60 if goal > empty else moment.uniform(0, 4))
     while running.poll() is None and time.monotonic() < deadline:
-        if goal > 0 and database.exists() and database.stat().st_size > goal:
+        if goal > empty and database.exists() and database.stat().st_size > goal:
             time.sleep(moment.uniform(0, 0.05))
             break
         time.sleep(0.001)
@@ -63,16 +80,16 @@ def _kill_during_import(folder: Path, database: Path, moment: random.Random) -> 
 
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_kill_and_run_again(
-    seed: int, folder: Path, vectors: dict[str, np.ndarray], tmp_path: Path, cli: Cli
+    seed: int, folder: Path, whole: Whole, tmp_path: Path, cli: Cli
 ) -> None:
     database = tmp_path / "data" / "clipstack.db"
-    _kill_during_import(folder, database, random.Random(seed))
+    _kill_during_import(folder, database, whole.empty, whole.full, random.Random(seed))
     ran = cli("import", folder, "-m", "shapes", *BATCH, mode="json")
     assert ran.code == 0, ran.err + ran.out
     counts = ran.json["counts"]
     assert counts["new"] + counts["unchanged"] == FILES, counts
     rows = list(_rows(database))
     assert len(rows) == FILES
-    assert {path for path, _ in rows} == set(vectors)
-    worst = max(float(np.abs(vector - vectors[path]).max()) for path, vector in rows)
+    assert {path for path, _ in rows} == set(whole.vectors)
+    worst = max(float(np.abs(vector - whole.vectors[path]).max()) for path, vector in rows)
     assert worst < 1e-4
