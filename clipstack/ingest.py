@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from clipstack.encoders import load
 from clipstack.errors import ImageError, UsageError
 from clipstack.images.decode import Limits
 from clipstack.images.scan import scan
@@ -16,7 +15,7 @@ from clipstack.index import collections
 from clipstack.index.store import Store
 from clipstack.pipeline import Events, Found, Summary, ingest, plan
 from clipstack.settings import Settings
-from clipstack.workspace import has_database, model_for, open_database
+from clipstack.workspace import encoder_for, has_database, model_for, open_database
 
 if TYPE_CHECKING:
     from clipstack.encoders.base import ModelInfo
@@ -81,7 +80,7 @@ def run(
                 _found(request),
                 store,
                 model,
-                partial(load, model, device=settings.device),
+                partial(encoder_for, settings, model),
                 batch_size=settings.batch_size,
                 limits=limits,
                 events=progress,

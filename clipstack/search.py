@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipstack.encoders import load
 from clipstack.errors import ClipstackError, ImageError, NotFoundError, Reason, UsageError
 from clipstack.images.decode import Limits, decode, read_file
 from clipstack.index import collections
 from clipstack.index.schema import CollectionInfo
 from clipstack.index.store import MAX_LIMIT, Hit, Store
 from clipstack.settings import Settings
-from clipstack.workspace import model_for, open_database
+from clipstack.workspace import encoder_for, model_for, open_database
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +91,7 @@ def search(
             )
         model = model_for(settings, info, download=True, progress=progress)
         pixels = _pixels(data, query, model, settings) if data else None
-        encoder = load(model, device=settings.device)
+        encoder = encoder_for(settings, model)
         if pixels is None:
             vector = encoder.encode_texts([query.text])[0]
         else:

@@ -52,6 +52,12 @@ def _text(value: object) -> str:
     return value.strip()
 
 
+def _text_or_nothing(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a text")
+    return value.strip()
+
+
 def _positive(value: object) -> int:
     number = _whole(value)
     if number < 1:
@@ -96,7 +102,7 @@ def _setting(default: Any, parse: Callable[[object], Any], help: str) -> Any:
     return field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """Every value a command may need, already checked.
 
@@ -111,12 +117,19 @@ class Settings:
     )
     metric: str = _setting("COSINE", _metric, "COSINE, L2 or IP, for collections made from now on")
     device: str = _setting("auto", _text, "auto, cpu, cuda or mps")
+    encoder_url: str = _setting(
+        "", _text_or_nothing, "a service that encodes, such as http://127.0.0.1:3000; empty: none"
+    )
+    encoder_token: str = _setting("", _text_or_nothing, "the token that service asks for")
     batch_size: int = _setting(32, _positive, "pictures encoded at once")
     limit: int = _setting(10, _positive, "hits a search returns")
     wait: float = _setting(10.0, _seconds, "seconds to wait for a database another process holds")
     max_bytes: int = _setting(400 * 2**20, _positive, "largest file read, in bytes")
     max_pixels: int = _setting(128_000_000, _positive, "largest picture decoded, in pixels")
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={shown(self, name)!r}' for name in NAMES)})"
 
     def is_default(self, name: str) -> bool:
         """Whether nobody set `name`."""
@@ -125,6 +138,18 @@ class Settings:
 
 _FIELDS = {f.name: f for f in fields(Settings) if f.name != "origins"}
 NAMES = tuple(_FIELDS)
+
+
+SECRET = frozenset({"encoder_token"})
+"""Settings whose values are never shown."""
+
+
+def shown(settings: Settings, name: str) -> str | int | float:
+    """A setting's value as it may be printed."""
+    value: str | int | float | Path = getattr(settings, name)
+    if name in SECRET and value:
+        return "(set)"
+    return str(value) if isinstance(value, Path) else value
 
 
 def help_of(name: str) -> str:
@@ -145,7 +170,8 @@ def parse(name: str, value: object, origin: str) -> Any:
     try:
         return _FIELDS[name].metadata["parse"](value)
     except ValueError as error:
-        raise UsageError(f"{origin}: {name} {error}, got {value!r}") from None
+        got = "" if name in SECRET else f", got {value!r}"
+        raise UsageError(f"{origin}: {name} {error}{got}") from None
 
 
 def user_file() -> Path:

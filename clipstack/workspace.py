@@ -1,12 +1,13 @@
-"""Settings in; the open database, and the model a collection asks for, out."""
+"""Settings in; the open database, the model a collection asks for, and its encoder out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from clipstack.encoders.base import ModelInfo
-from clipstack.errors import NotFoundError
+from clipstack import encoders
+from clipstack.encoders.base import Encoder, ModelInfo
+from clipstack.errors import ClipstackError, NotFoundError, UsageError
 from clipstack.index.collections import require_same_model
 from clipstack.index.database import Database
 from clipstack.index.schema import CollectionInfo
@@ -57,6 +58,8 @@ def model_for(
 ) -> ModelInfo:
     """The model to use: the one the user named, else the collection's, else the default.
 
+    With `settings.encoder_url` it is the one the service there has.
+
     Args:
         collection: the collection the vectors are for, or None when it does not exist yet.
         download: fetch the model when it is not on this machine.
@@ -65,7 +68,63 @@ def model_for(
     Raises:
         PrerequisiteError: the model is not on this machine and not to be had.
         ClipstackError: the collection holds another model's vectors.
+        UnreachableError: the service does not answer.
+        UsageError: the service has another model than the one the user named.
     """
+    if settings.encoder_url:
+        model = _model_of_service(settings)
+    else:
+        model = _model_of_this_machine(settings, collection, download, progress)
+    if collection:
+        require_same_model(collection, model)
+    return model
+
+
+def encoder_for(settings: Settings, model: ModelInfo) -> Encoder:
+    """The model, loaded into this process, or as the service at `settings.encoder_url` has it.
+
+    Raises:
+        PrerequisiteError: it can't be loaded.
+        UnreachableError: the service does not answer.
+        ClipstackError: the service has another model.
+    """
+    if settings.encoder_url:
+        return encoders.connect(settings.encoder_url, settings.encoder_token, model=model)
+    return encoders.load(model, device=settings.device)
+
+
+def _model_of_service(settings: Settings) -> ModelInfo:
+    encoder = encoders.connect(settings.encoder_url, settings.encoder_token)
+    encoder.close()
+    model = encoder.info
+    if not settings.is_default("model") and not _is_called(model, settings.model):
+        raise UsageError(
+            f"the service at {settings.encoder_url} has the model {model.name}, "
+            f"not {settings.model}",
+            hint=f"Leave out --model, or serve it: `clipstack serve --model {settings.model}`. "
+            f"{settings.model} was asked for by {settings.origins['model']}.",
+        )
+    return model
+
+
+def _is_called(model: ModelInfo, name: str) -> bool:
+    """Whether a service's model is the one meant by `name`, here or there."""
+    from clipstack.encoders.models import describe, resolve
+
+    if name in (model.name, f"{model.name}@{model.revision}"):
+        return True
+    try:
+        return describe(resolve(name, download=False)).fingerprint == model.fingerprint
+    except ClipstackError:
+        return False
+
+
+def _model_of_this_machine(
+    settings: Settings,
+    collection: CollectionInfo | None,
+    download: bool,
+    progress: Callable[[int, int], None] | None,
+) -> ModelInfo:
     from clipstack.encoders.models import describe, resolve
 
     name = settings.model
@@ -76,7 +135,4 @@ def model_for(
     folder = resolve(name, download=download, progress=progress)
     if folder.source == "folder":  # the collection remembers the name, wherever it is used
         folder = replace(folder, name=str(folder.path))
-    model = describe(folder)
-    if collection:
-        require_same_model(collection, model)
-    return model
+    return describe(folder)

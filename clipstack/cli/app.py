@@ -14,7 +14,7 @@ from typer._click.exceptions import ClickException  # typer re-exports only some
 from typer.core import TyperGroup
 
 from clipstack import __version__
-from clipstack.cli import collections, config, demo, import_, models, search
+from clipstack.cli import build, collections, config, demo, import_, models, search, serve
 from clipstack.cli.options import Option
 from clipstack.cli.state import State
 from clipstack.errors import ClipstackError, ExitCode, UsageError
@@ -79,6 +79,8 @@ app = typer.Typer(
 app.command("import")(import_.import_)
 app.command("search")(search.search)
 app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.command("build")(build.build)
 app.add_typer(collections.app, name="collections")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")

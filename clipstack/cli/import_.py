@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clipstack.cli.options import Collection, Device, Model, Option, Wait
+from clipstack.cli.options import Collection, Device, EncoderUrl, Model, Option, Wait
 from clipstack.cli.state import announce, state_of
 from clipstack.errors import ExitCode
 
@@ -48,6 +48,7 @@ def import_(
         int | None, Option(min=1, metavar="N", help="Refuse larger files.", show_default="400 MiB")
     ] = None,
     device: Device = None,
+    encoder_url: EncoderUrl = None,
     wait: Wait = None,
 ) -> None:
     """Make pictures searchable.
@@ -57,6 +58,7 @@ def import_(
     state = state_of(ctx)
     flags: dict[str, Any] = {"collection": collection, "model": model, "metric": metric}
     flags |= {"batch_size": batch_size, "max_pixels": max_pixels, "max_bytes": max_bytes}
+    flags["encoder_url"] = encoder_url
     settings = state.settings(**flags, device=device, wait=wait)
     from clipstack.ingest import Request, run
     from clipstack.output import views

@@ -33,4 +33,8 @@ Wait = Annotated[
 Device = Annotated[
     str | None, Option(metavar="DEVICE", help="auto, cpu, cuda or mps.", show_default="auto")
 ]
+EncoderUrl = Annotated[
+    str | None,
+    Option(metavar="URL", help="A service that encodes, from `clipstack serve`."),
+]
 Null = Annotated[bool, Option("--null", "-0", help="Paths only, each ended by NUL, for xargs -0.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clipstack.cli.options import Collection, Device, Model, Null, Option, Wait
+from clipstack.cli.options import Collection, Device, EncoderUrl, Model, Null, Option, Wait
 from clipstack.cli.state import announce, state_of
 
 
@@ -37,6 +37,7 @@ def search(
     null: Null = False,
     model: Model = None,
     device: Device = None,
+    encoder_url: EncoderUrl = None,
     wait: Wait = None,
 ) -> None:
     """Find pictures by words, or by a picture."""
@@ -47,7 +48,12 @@ def search(
     if limit is not None:
         check_limit(limit)
     settings = state.settings(
-        collection=collection, limit=limit, model=model, device=device, wait=wait
+        collection=collection,
+        limit=limit,
+        model=model,
+        device=device,
+        encoder_url=encoder_url,
+        wait=wait,
     )
     from clipstack.output import views
     from clipstack.output.out import Mode

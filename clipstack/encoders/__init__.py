@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clipstack.encoders.base import Encoder, ModelInfo
+    from clipstack.encoders.base import ModelInfo
+    from clipstack.encoders.remote import RemoteEncoder
+    from clipstack.encoders.torch_engine import TorchEncoder
 
 
-def load(model: str | ModelInfo, *, device: str = "auto", download: bool = False) -> Encoder:
+def load(model: str | ModelInfo, *, device: str = "auto", download: bool = False) -> TorchEncoder:
     """Load a model into an engine of this process; heavy imports happen here.
 
     Args:
@@ -26,3 +28,28 @@ def load(model: str | ModelInfo, *, device: str = "auto", download: bool = False
     from clipstack.encoders.torch_engine import TorchEncoder
 
     return TorchEncoder(info, device=device)
+
+
+def connect(url: str, token: str = "", *, model: ModelInfo | None = None) -> RemoteEncoder:
+    """A running service as an encoder.
+
+    Args:
+        url: of the service.
+        token: what it asks for, or "".
+        model: what it must serve.
+
+    Raises:
+        UsageError, UnreachableError: as `remote.RemoteEncoder`.
+        ClipstackError: it serves another model by now.
+    """
+    from clipstack.encoders.remote import RemoteEncoder
+    from clipstack.errors import ClipstackError
+
+    encoder = RemoteEncoder(url, token)
+    if model is not None and encoder.info.fingerprint != model.fingerprint:
+        encoder.close()
+        raise ClipstackError(
+            f"the service at {url} has another model now than when this began",
+            hint="Run this command again.",
+        )
+    return encoder

@@ -28,7 +28,7 @@ class ModelInfo:
         family: "clip", "siglip" or "siglip2".
         geometry: how a picture becomes the pixels this model reads.
         context_length: tokens of text the model reads; what is beyond is cut off.
-        folder: where the model's files lie.
+        folder: where the model's files lie; an empty path for a service's model.
     """
 
     name: str

@@ -35,6 +35,9 @@ class TorchEncoder:
         UsageError: no such kind of device.
     """
 
+    engine = "torch"
+    precision = "float32"
+
     def __init__(self, model: ModelInfo | ModelFolder | Path, device: str = "auto") -> None:
         self._info = model if isinstance(model, ModelInfo) else describe(model)
         self._facts = read_facts(self._info.folder)
@@ -88,8 +91,7 @@ class TorchEncoder:
     def token_ids(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """What the text tower reads: int64 `input_ids` [n, length] and, for CLIP, the mask."""
         rules = self._facts.text
-        # A lone surrogate (from a broken file name, say) is no text a tokenizer takes.
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        clean = [_sound(text) for text in texts]
         with self._tokenizing:
             batch = self._tokenizer(
                 clean,
@@ -100,6 +102,13 @@ class TorchEncoder:
             )
         names = ["input_ids", "attention_mask"] if rules.attention_mask else ["input_ids"]
         return {name: batch[name].to(self.device) for name in names}
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, with those that mark its ends, before any is cut off."""
+        clean = [_sound(text) for text in texts]
+        with self._tokenizing:
+            ids = self._tokenizer(clean, truncation=False, padding=False, verbose=False).input_ids
+        return [len(tokens) for tokens in ids]
 
     def _images(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
         import numpy as np
@@ -134,6 +143,11 @@ class TorchEncoder:
                 hint="Its weights may be damaged: fetch or copy the model again.",
             )
         return vectors
+
+
+def _sound(text: str) -> str:
+    """A lone surrogate (from a broken file name, say) is no text a tokenizer takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _pooled(output: Any) -> torch.Tensor:

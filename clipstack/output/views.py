@@ -13,6 +13,7 @@ from clipstack.output.out import View, printable, shortened
 from clipstack.pipeline import Outcome, Summary
 from clipstack.search import Result
 from clipstack.settings import NAMES, Settings
+from clipstack.settings import shown as shown_setting
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -207,8 +208,7 @@ def facts_view(facts: dict[str, Any], *, quiet: Sequence[str] = ()) -> View:
 
 def settings(loaded: Settings, *, origin: bool) -> View:
     """Every setting's value, with `origin` also where it comes from."""
-    values = {name: getattr(loaded, name) for name in NAMES}
-    shown = {n: str(v) if isinstance(v, Path) else v for n, v in values.items()}
+    shown = {name: shown_setting(loaded, name) for name in NAMES}
     if not origin:
         return facts_view(shown, quiet=[f"{name}={value}" for name, value in shown.items()])
     origins = {name: loaded.origins.get(name, "default") for name in NAMES}

@@ -17,16 +17,18 @@ ALLOWED: dict[str, set[str]] = {
     "images": {"errors"},
     "scenes": set(),
     "encoders": {"errors", "settings", "images"},
+    "service": {"errors", "settings", "images", "encoders"},
     "index": {"errors", "settings"},
     "pipeline": {"errors", "images", "encoders", "index"},
     "workspace": {"errors", "settings", "encoders", "index"},
     "ingest": {"errors", "settings", "images", "encoders", "index", "pipeline", "workspace"},
     "search": {"errors", "settings", "images", "encoders", "index", "workspace"},
     "demo": {"errors", "scenes", "encoders"},
-    "output": {"errors", "settings", "encoders", "index", "pipeline", "search"},
+    "stack": {"errors", "encoders", "service"},
+    "output": {"errors", "settings", "encoders", "index", "pipeline", "search", "stack"},
     "cli": {
         *("errors", "settings", "encoders", "index"),
-        *("pipeline", "workspace", "ingest", "search", "demo", "output"),
+        *("pipeline", "workspace", "ingest", "search", "demo", "stack", "output"),
     },
 }
 # A library, and the only rooms that may import it.
@@ -38,8 +40,15 @@ ONLY_IN = {
     "torch": {"encoders"},
     "transformers": {"encoders"},
     "huggingface_hub": {"encoders"},
+    "httpx": {"encoders"},
     "cv2": {"images"},
     "PIL": {"images", "scenes"},
+    "bentoml": {"service", "stack"},
+    "_bentoml_sdk": {"service"},
+    "subprocess": {"stack", "index"},
+    "starlette": {"service"},
+    "python_multipart": {"service"},
+    "prometheus_client": {"service"},
 }
 
 

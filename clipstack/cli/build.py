@@ -1,0 +1,62 @@
+"""`clipstack build`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clipstack.cli.options import Option
+from clipstack.cli.state import state_of
+
+
+def build(
+    ctx: typer.Context,
+    model: Annotated[
+        str | None,
+        Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="What goes inside: `shapes`, a folder, or a hub id.",
+            show_default="the setting",
+        ),
+    ] = None,
+    tag: Annotated[
+        str, Option("--tag", "-t", metavar="TAG", help="The image's name and tag.")
+    ] = "bentoml:latest",
+    containerize: Annotated[
+        bool,
+        Option(
+            "--containerize/--no-containerize", help="Make an image of the bento; needs Docker."
+        ),
+    ] = True,
+    platform: Annotated[
+        str | None,
+        Option(
+            metavar="PLATFORM",
+            help="linux/amd64 or linux/arm64.",
+            show_default="that of Docker's engine",
+        ),
+    ] = None,
+) -> None:
+    """Build the service and an image of it, with the model inside.
+
+    It runs `bentoml build` and `bentoml containerize`. The image needs no network.
+    """
+    state = state_of(ctx)
+    settings = state.settings(model=model)
+    from clipstack.encoders.models import resolve
+    from clipstack.output import stack_views
+    from clipstack.output.progress import DownloadProgress
+    from clipstack.stack import bento
+
+    with DownloadProgress(state.out, settings.model) as download:
+        folder = resolve(settings.model, download=True, progress=download)
+    with stack_views.BuildProgress(state.out) as progress:
+        made = bento.build(folder, progress, tag=tag, containerize=containerize, platform=platform)
+    state.out.show(stack_views.built(made))
+    if made.image:
+        state.out.hint(f"Run it with `{stack_views.run_line(made)}`.")
+    else:
+        state.out.hint(f"Make an image of it with `bentoml containerize {made.bento} -t {tag}`.")

@@ -1,0 +1,50 @@
+"""`clipstack serve`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clipstack.cli.options import Device, Option
+from clipstack.cli.state import state_of
+
+
+def serve(
+    ctx: typer.Context,
+    port: Annotated[
+        int, Option("--port", "-p", metavar="PORT", min=1, max=65535, help="Port to listen on.")
+    ] = 3000,
+    host: Annotated[
+        str, Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 lets others in.")
+    ] = "127.0.0.1",
+    model: Annotated[
+        str | None,
+        Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="What to serve: `shapes`, a folder, or a hub id.",
+            show_default="the setting",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="Processes, each with its own model.", show_default="1"),
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Run the HTTP service here until Ctrl-C: pictures and texts in, vectors out."""
+    state = state_of(ctx)
+    settings = state.settings(model=model, device=device)
+    from clipstack.encoders.models import resolve
+    from clipstack.output import stack_views
+    from clipstack.output.progress import DownloadProgress
+    from clipstack.stack import serving
+
+    with DownloadProgress(state.out, settings.model) as download:
+        folder = resolve(settings.model, download=True, progress=download)
+    one = serving.prepare(folder, host, port, workers, settings.device)
+    state.out.show(stack_views.serving(one))
+    state.out.hint(stack_views.serving_hints(one))
+    serving.start(one)

@@ -1,0 +1,226 @@
+"""Bytes of pictures, pixels and texts in, vectors out: decoding beside encoding, in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from clipstack import encoders
+from clipstack.encoders.base import Encoder, ModelInfo
+from clipstack.encoders.models import ModelFolder, describe
+from clipstack.errors import ClipstackError
+from clipstack.images.decode import Limits, decode
+from clipstack.service.batching import Batcher, BusyError
+from clipstack.service.metrics import Metrics
+from clipstack.service.options import Options
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Pixels = npt.NDArray[np.uint8]
+Vector = npt.NDArray[np.float32]
+
+_log = logging.getLogger("bentoml.clipstack")
+
+
+class LocalEncoder(Encoder, Protocol):
+    """An engine inside this process, which also tells about itself and about texts."""
+
+    engine: str
+    precision: str
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, with those that mark its ends, before any is cut off."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """A vector as the model gives it, float32 [dimension]; `truncated` if a text was cut off."""
+
+    vector: Vector
+    truncated: bool = False
+
+
+class NotReadyError(BusyError):
+    """The model is still being loaded."""
+
+    def __init__(self) -> None:
+        super().__init__("the model is being loaded", 2)
+
+
+class Vectorizer:
+    """The model with everything around it; belongs to one event loop.
+
+    Args:
+        options: limits and sizes.
+        find_model: the model's folder; runs in the loading thread.
+        device: as for `encoders.load`.
+    """
+
+    def __init__(
+        self, options: Options, find_model: Callable[[], ModelFolder], device: str = "auto"
+    ) -> None:
+        self.options = options
+        self._limits = Limits(max_bytes=options.max_bytes, max_pixels=options.max_pixels)
+        self._decoders = ThreadPoolExecutor(options.threads, "decode")
+        self._one_thread = ThreadPoolExecutor(1, "encode")
+        self._metrics = Metrics()
+        self._admitted = 0
+        self._encoder: LocalEncoder | None = None
+        self._failure = ""
+        self._loading: Future[None] = self._one_thread.submit(self._load, find_model, device)
+        self._decode_seconds = self._metrics.decode.labels("image")
+        self._pictures = Batcher(
+            "image", self._encode_pictures, self._one_thread, options.batch, self._metrics
+        )
+        self._texts = Batcher(
+            "text", self._encode_texts, self._one_thread, options.batch, self._metrics
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model has encoded a picture and a text."""
+        return self._encoder is not None
+
+    @property
+    def encoder(self) -> LocalEncoder:
+        """The loaded model.
+
+        Raises:
+            NotReadyError: it is still being loaded.
+            ClipstackError: it can't be loaded.
+        """
+        if self._failure:
+            raise ClipstackError(f"the model can't be loaded: {self._failure}")
+        if self._encoder is None:
+            raise NotReadyError
+        return self._encoder
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the model; raises as `encoder`."""
+        return self.encoder.info
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Inside it requests are worked on."""
+        runners = [asyncio.create_task(b.run()) for b in (self._pictures, self._texts)]
+        try:
+            yield
+        finally:
+            for runner in runners:
+                runner.cancel()
+            self._decoders.shutdown(wait=False, cancel_futures=True)
+            self._one_thread.shutdown(wait=False, cancel_futures=True)
+
+    @contextlib.contextmanager
+    def admitted(self, count: int) -> Iterator[float]:
+        """Around the work on `count` items: gives the loop time until which they may wait.
+
+        Raises:
+            BusyError: as many items as the queue takes are there already.
+            NotReadyError, ClipstackError: as `encoder`.
+        """
+        _ = self.encoder
+        if self._admitted + count > self.options.queue:
+            ahead = self._pictures.retry_after(self._admitted)
+            raise BusyError("the service is busy: its queue is full", ahead)
+        self._admitted += count
+        try:
+            yield asyncio.get_running_loop().time() + self.options.wait
+        finally:
+            self._admitted -= count
+
+    async def image(self, data: bytes, deadline: float) -> Embedding:
+        """The vector of a picture file.
+
+        Raises:
+            ImageError: it can't be decoded.
+            BusyError: it waited too long.
+        """
+        with self._pictures.coming():
+            pixels = await self._decode(data, deadline)
+        return await self._pictures.submit(pixels, deadline)
+
+    async def pixels(self, pixels: Pixels, deadline: float) -> Embedding:
+        """The vector of a picture that has the model's shape, uint8 [height, width, 3] RGB.
+
+        Raises:
+            BusyError: it waited too long.
+        """
+        return await self._pictures.submit(pixels, deadline)
+
+    async def text(self, text: str, deadline: float) -> Embedding:
+        """The vector of a text that is not empty.
+
+        Raises:
+            BusyError: it waited too long.
+        """
+        return await self._texts.submit(text, deadline)
+
+    async def _decode(self, data: bytes, deadline: float) -> Pixels:
+        work = self._decoders.submit(self._decode_now, data)
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = work.cancel()
+
+        alarm = asyncio.get_running_loop().call_at(deadline, give_up)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            if not late:  # the caller is gone
+                raise
+            retry = self._pictures.retry_after(self._admitted)
+            raise BusyError("the service is busy: the wait was too long", retry) from None
+        finally:
+            alarm.cancel()
+
+    def _decode_now(self, data: bytes) -> Pixels:
+        started = perf_counter()
+        try:
+            return decode(data, self.info.geometry, self._limits).pixels
+        finally:
+            self._decode_seconds.observe(perf_counter() - started)
+
+    def _encode_pictures(self, pixels: Sequence[Pixels]) -> list[Embedding]:
+        return [Embedding(vector) for vector in self.encoder.encode_images(np.stack(pixels))]
+
+    def _encode_texts(self, texts: Sequence[str]) -> list[Embedding]:
+        encoder, length = self.encoder, self.info.context_length
+        vectors = encoder.encode_texts(texts)
+        # A token covers at least a byte, and three more mark the ends and a first space.
+        sizes = [len(text.encode("utf-8", "replace")) for text in texts]
+        long = [n for n, size in enumerate(sizes) if size + 3 > length]
+        counts = encoder.token_counts([texts[n] for n in long]) if long else []
+        cut = {n for n, count in zip(long, counts, strict=True) if count > length}
+        return [Embedding(vector, n in cut) for n, vector in enumerate(vectors)]
+
+    def _load(self, find_model: Callable[[], ModelFolder], device: str) -> None:
+        try:
+            started = perf_counter()
+            info = describe(find_model())
+            encoder = encoders.load(info, device=device)
+            encoder.encode_images(np.zeros((1, *info.geometry.shape, 3), np.uint8))
+            encoder.encode_texts(["a picture"])
+            self._encoder = encoder
+        except ClipstackError as error:
+            self._failure = error.message
+            _log.error("%s %s", error.message, error.hint)
+        except Exception as error:
+            self._failure = type(error).__name__
+            _log.exception("The model can't be loaded")
+        else:
+            seconds = perf_counter() - started
+            _log.info("Model %s is ready after %.1f s", info.name, seconds)

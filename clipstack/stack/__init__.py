@@ -1,0 +1,1 @@
+"""The services around clipstack: the only folder that runs docker and bentoml."""

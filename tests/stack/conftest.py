@@ -1,0 +1,43 @@
+"""A real Docker engine, and a home for BentoML that each test has to itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.shared import SHARED
+
+SCRIPTS = SHARED / "stack"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def own_bentoml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """BentoML's home; also a PATH that starts with the programs of this environment."""
+    home = tmp_path / "bentoml"
+    monkeypatch.setenv("BENTOML_HOME", str(home))
+    monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "True")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return home
+
+
+@pytest.fixture
+def uv() -> None:
+    """Where uv gets packages from, as in the instructions for this machine."""
+    if not SCRIPTS.is_dir():
+        pytest.skip("needs packages from an index: set CLIPSTACK_SHARED")
+
+
+@pytest.fixture
+def engine(tmp_path_factory: pytest.TempPathFactory, uv: None) -> None:
+    """A running engine that has python:3.11-slim. Where the scripts are, it must come up."""
+    with FileLock(tmp_path_factory.getbasetemp().parent / "docker.lock"):
+        for line in (["setup-docker.sh"], ["build-test-images.sh", "base", "python"]):
+            command = [str(SCRIPTS / line[0]), *line[1:]]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{line[0]}: {done.stdout}{done.stderr}"

@@ -1,0 +1,132 @@
+"""`clipstack build` without an image: what is stored, and what is said when that can't be."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from clipstack.service import image
+from clipstack.stack.context import uv_settings
+from tests.models import tiny_clip
+from tests.running import Cli, Ran, process
+
+
+@pytest.fixture
+def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A `docker` that says something and fails, first on PATH."""
+
+    def put(says: str) -> None:
+        folder = tmp_path / "fake"
+        folder.mkdir(exist_ok=True)
+        program = folder / "docker"
+        program.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit 1\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("says", "error"),
+    {
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon "
+        "running?": "Docker is not running",
+        "Got permission denied while trying to connect to the Docker daemon socket": "this user "
+        "may not use Docker",
+        "something new": "Docker can't be used: something new",
+    }.items(),
+)
+def test_docker_that_does_not_answer(says: str, error: str, fake_docker, cli: Cli) -> None:
+    fake_docker(says)
+    ran = cli("build", "--model", "shapes")
+    assert ran.code == 4
+    assert error in ran.err
+    assert len(ran.err.splitlines()) <= 2
+
+
+def test_no_docker(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ran = cli("build", "--model", "shapes", mode="json")
+    assert ran.code == 4
+    assert ran.json["error"]["message"] == "Docker is not installed"
+    assert "--no-containerize" in ran.json["error"]["hint"]
+
+
+def test_a_missing_model(cli: Cli) -> None:
+    assert cli("build", "--model", "./nowhere/model", "--no-containerize").code == 6
+    assert cli("build", "--model", "some/model", "--no-containerize").code == 4
+
+
+def test_a_tag_that_is_none(cli: Cli) -> None:
+    assert cli("build", "--model", "shapes", "--tag", "A B", "--no-containerize").code == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "handed_on"),
+    [
+        ({}, {"UV_TORCH_BACKEND": "cpu"}),
+        ({"UV_TORCH_BACKEND": "auto"}, {}),
+        ({"UV_FIND_LINKS": "/w", "PIP_FIND_LINKS": "/v"}, {}),
+        ({"PIP_FIND_LINKS": "/v /w"}, {"UV_FIND_LINKS": "/v,/w"}),
+        ({"PIP_INDEX_URL": "https://i"}, {"UV_DEFAULT_INDEX": "https://i"}),
+    ],
+)
+def test_where_uv_looks_for_packages(given: dict[str, str], handed_on: dict[str, str]) -> None:
+    assert uv_settings(given) == handed_on
+
+
+def test_the_image_gets_packages_as_they_were_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
+    made = image.image(None)
+    assert "\nENV UV_TORCH_BACKEND=cpu" in made.commands[0]
+    assert "\nENV CLIPSTACK_MODEL=shapes" in made.post_commands[0]
+    assert re.search(r"^torch==[0-9.]+$", made.python_requirements, re.MULTILINE)
+
+
+def build(*args: object) -> Ran:
+    """A process of its own: BentoML remembers the home it was first imported with."""
+    running = process("build", *args)
+    out, err = running.communicate()
+    return Ran(running.returncode, out, err)
+
+
+@pytest.mark.usefixtures("uv")
+def test_without_docker_the_bento_is_built(tmp_path: Path, own_bentoml: Path, fake_docker) -> None:
+    fake_docker("Cannot connect to the Docker daemon")
+    folder = tiny_clip(tmp_path / "tiny")
+    first = build("--model", folder, "--no-containerize", "--json")
+    assert first.code == 0, first.err
+    assert "bentoml containerize" in first.err
+    made = first.json
+    again = build("--model", folder, "--no-containerize", "--quiet")
+    assert again.err == ""
+    assert again.out.startswith("clip_image_vectorizer:")
+
+    (stored,) = [
+        path for path in (own_bentoml / "models" / "clip_model").iterdir() if path.is_dir()
+    ]
+    assert made["stored"] == f"clip_model:{stored.name}", "the same model is stored once"
+    assert "clipstack_name: tiny" in (stored / "model.yaml").read_text()
+    assert (stored / "model.safetensors").is_file()
+    bento = own_bentoml / "bentos" / made["bento"].replace(":", "/")
+    assert made["stored"] in (bento / "bento.yaml").read_text()
+    parts = {path.name for path in (bento / "src" / "clipstack").iterdir()}
+    assert parts == {
+        *("__init__.py", "errors.py", "settings.py"),
+        *("images", "encoders", "service"),
+    }
+
+
+@pytest.mark.usefixtures("uv")
+def test_cuda_is_not_packed_by_mistake(
+    tmp_path: Path, own_bentoml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    ran = build("--model", "shapes", "--no-containerize")
+    assert ran.code == 4, ran.err
+    assert "packages of CUDA" in ran.err
+    assert "UV_TORCH_BACKEND=cpu" in ran.err
+    assert list((own_bentoml / "bentos").rglob("bento.yaml")) == []

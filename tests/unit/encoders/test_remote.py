@@ -1,0 +1,222 @@
+"""The remote encoder when the other side is away, busy, strange or somebody else."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipstack.encoders.remote import RemoteEncoder, checked_url
+from clipstack.errors import ClipstackError, ExitCode, UnreachableError, UsageError
+from tests.serving import free_port
+
+MODEL = {
+    "id": "some/model",
+    "revision": "abc",
+    "fingerprint": "f00d",
+    "dimension": 3,
+    "family": "clip",
+    "geometry": {"resize": "exact", "size": [2, 4], "crop": None, "resample": 3},
+    "limits": {"tokens": 32, "items": 256},
+}
+FINGERPRINT = {"Clipstack-Fingerprint": "f00d"}
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Script:
+    """Answers by HTTP as told: a function of the path and the body for each request in turn.
+
+    The last one answers all that follow; None breaks the connection.
+    """
+
+    def __init__(self, *turns: Callable[[str, bytes], Answer] | None) -> None:
+        self.turns = list(turns)
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self._lock = threading.Lock()
+
+    def turn(self, path: str, headers: dict[str, str]) -> Callable[[str, bytes], Answer] | None:
+        with self._lock:
+            self.asked.append((path, headers))
+            return self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
+
+
+def vectors(path: str, body: bytes) -> Answer:
+    """As the service answers: row n is n, n, n."""
+    if path == "/model":
+        return 200, {}, json.dumps(MODEL).encode()
+    if path == "/vectorize_texts":
+        numbers = [float(text) for text in json.loads(body)]
+    else:
+        import io
+
+        numbers = np.load(io.BytesIO(body))[:, 0, 0, 0].tolist()
+    return 200, FINGERPRINT, np.repeat(np.array(numbers, "<f4"), 3).tobytes()
+
+
+def status(code: int, message: str = "", **headers: str) -> Callable[[str, bytes], Answer]:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = json.dumps({"error": message}).encode() if message else b"<html>"
+    return lambda path, data: (code, given, body)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., tuple[str, Script]]]:
+    servers = []
+
+    def start(*turns: Any) -> tuple[str, Script]:
+        script = Script(*turns)
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                answer = script.turn(self.path, dict(self.headers))
+                if answer is None:
+                    self.close_connection = True
+                    return
+                code, headers, said = answer(self.path, body)
+                self.send_response(code)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            do_POST = do_GET
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}", script
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_order_is_kept_over_many_requests_in_flight(serve):
+    url, script = serve(vectors)
+    encoder = RemoteEncoder(url + "/")
+    assert encoder.info.dimension == 3
+    assert encoder.info.geometry.shape == (2, 4)
+    pixels = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 4, 3), np.uint8)
+    assert encoder.encode_images(pixels)[:, 0].tolist() == list(range(100))
+    assert encoder.encode_texts([str(n) for n in range(200)])[:, 2].tolist() == list(range(200))
+    assert len(script.asked) > 10
+    assert encoder.encode_images(pixels[:0]).shape == (0, 3)
+    assert encoder.encode_texts([]).shape == (0, 3)
+    encoder.close()
+
+
+def test_wrong_arguments_never_travel(serve):
+    url, script = serve(vectors)
+    encoder = RemoteEncoder(url)
+    with pytest.raises(ValueError, match="uint8"):
+        encoder.encode_images(np.zeros((1, 2, 4, 3), np.float32))
+    with pytest.raises(ValueError, match=r"\(n, 2, 4, 3\)"):
+        encoder.encode_images(np.zeros((1, 4, 2, 3), np.uint8))
+    with pytest.raises(TypeError):
+        encoder.encode_texts("dog")
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param([None], id="broken connection"),
+        pytest.param([None, None, status(503, "loading")], id="several"),
+        pytest.param([status(503, "busy", Retry_After="1")], id="busy"),
+    ],
+)
+def test_lost_connections_and_busy_services_are_tried_again(serve, trouble):
+    url, script = serve(vectors, *trouble, vectors)
+    encoder = RemoteEncoder(url)
+    assert encoder.encode_texts(["7"]).tolist() == [[7, 7, 7]]
+    assert len(script.asked) == 2 + len(trouble)
+
+
+def test_patience_ends(serve):
+    url, script = serve(vectors, status(503, "the queue is full", Retry_After="30"))
+    encoder = RemoteEncoder(url, patience=5)
+    with pytest.raises(UnreachableError, match="the queue is full"):
+        encoder.encode_texts(["7"])
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize("code", [400, 404, 413, 415, 422, 429, 500, 502, 504])
+def test_other_answers_are_not_tried_again(serve, code):
+    url, script = serve(vectors, status(code, "no such thing"))
+    encoder = RemoteEncoder(url)
+    with pytest.raises(ClipstackError, match="no such thing" if code != 404 else "no service"):
+        encoder.encode_texts(["7"])
+    assert len(script.asked) == 2
+
+
+def test_nobody_there():
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(UnreachableError) as error:
+        RemoteEncoder(url, first_patience=0.3)
+    assert error.value.code == ExitCode.UNREACHABLE
+    assert url in error.value.message
+    assert "clipstack serve" in error.value.hint
+
+
+def test_another_kind_of_server(serve):
+    for answer in (status(404), status(200), lambda *_: (200, {}, b'{"id": 1}')):
+        url, _ = serve(answer)
+        with pytest.raises(ClipstackError, match=url):
+            RemoteEncoder(url)
+
+
+def test_the_token_is_sent_and_never_shown(serve):
+    url, script = serve(vectors, status(401, "a token is needed"))
+    encoder = RemoteEncoder(url, "s3cret")
+    assert script.asked[0][1]["Authorization"] == "Bearer s3cret"
+    with pytest.raises(UnreachableError) as error:
+        encoder.encode_texts(["7"])
+    assert "s3cret" not in f"{error.value} {error.value.hint} {encoder!r} {vars(encoder)}"
+    url, _ = serve(status(401, "a token is needed"))
+    with pytest.raises(UnreachableError, match="asks for a token") as error:
+        RemoteEncoder(url)
+    assert "CLIPSTACK_ENCODER_TOKEN" in error.value.hint
+
+
+def test_a_service_that_changes_its_model(serve):
+    other = (200, {"Clipstack-Fingerprint": "beef"}, np.zeros(3, "<f4").tobytes())
+    url, _ = serve(vectors, lambda *_: other)
+    with pytest.raises(ClipstackError, match="another model"):
+        RemoteEncoder(url).encode_texts(["7"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, b"\0" * 8),
+        ({}, np.full(3, np.nan, "<f4").tobytes()),
+        ({"Clipstack-Failed": "0"}, np.zeros(3, "<f4").tobytes()),
+    ],
+)
+def test_answers_that_hold_no_vectors(serve, headers, body):
+    url, _ = serve(vectors, lambda *_: (200, FINGERPRINT | headers, body))
+    with pytest.raises(ClipstackError):
+        RemoteEncoder(url).encode_texts(["7"])
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:3000", "ftp://x", "http://", "http://x/?a=b", "a b"]
+)
+def test_what_is_no_url(url):
+    with pytest.raises(UsageError, match="not the URL"):
+        checked_url(url)
