@@ -7,8 +7,11 @@ is killed goes on where it was when it is started again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import signal
+import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -137,16 +140,39 @@ def ingest(
     Raises:
         ClipstackError: the encoder or Milvus failed; what was written before stays.
     """
-    run = _Run(store, model, load, batch_size, limits, events, fail_fast)
     started = time.monotonic()
-    try:
-        run.run(files)
-    except KeyboardInterrupt:
-        run.summary.interrupted = True
-    finally:
-        run.close()
+    with _ctrl_c() as interrupt:
+        run = _Run(store, model, load, batch_size, limits, events, fail_fast, interrupt)
+        try:
+            run.run(files)
+        finally:
+            run.close()
+    run.summary.interrupted = interrupt.is_set()
     run.summary.seconds = time.monotonic() - started
     return run.summary
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets; a second Ctrl-C ends the process at once.
+
+    An exception in the midst of a call would leave locks of gRPC taken, and the writer would wait
+    for them for ever.
+    """
+    interrupt = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+
+    def ask(_number: int, _frame: object) -> None:
+        interrupt.set()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _compare(
@@ -188,8 +214,10 @@ class _Run:
         limits: Limits,
         events: Events,
         fail_fast: bool,
+        interrupt: threading.Event,
     ) -> None:
         self.summary = Summary()
+        self._interrupt = interrupt
         self._store = store
         self._model = model
         self._load = load
@@ -209,9 +237,9 @@ class _Run:
         prepared = self._prepared(self._candidates(files))
         while group := list(islice(prepared, self._batch_size)):
             self._reuse_or_queue(group)
-            while len(self._waiting) >= self._batch_size:
+            while len(self._waiting) >= self._batch_size and not self._interrupt.is_set():
                 self._encode_batch()
-        while self._waiting:
+        while self._waiting and not self._interrupt.is_set():
             self._encode_batch()
 
     def close(self) -> None:
@@ -233,6 +261,8 @@ class _Run:
                     return
             else:
                 yield item
+            if self._interrupt.is_set():
+                return
 
     def _prepared(self, candidates: Iterator[Candidate]) -> Iterator[Prepared]:
         """Decode ahead of the encoder by two batches, keeping the order."""
@@ -241,7 +271,7 @@ class _Run:
             for candidate in islice(candidates, 2 * self._batch_size - len(ahead)):
                 self._start_loading()
                 ahead.append(self._decoders.submit(self._prepare, candidate))
-            if not ahead:
+            if not ahead or self._interrupt.is_set():
                 return
             try:
                 yield ahead.popleft().result()

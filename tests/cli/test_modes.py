@@ -61,8 +61,11 @@ def test_command_in_mode(name: str, mode: str, cli: Cli, gallery: Path, imported
     args = [part.format(gallery=gallery, picture=picture) for part in COMMANDS[name]]
     ran = cli(*args, mode=mode)
     assert ran.code == 0, ran.err + ran.out
-    shown = ran.text if mode == "human" else ran.out
-    assert EXPECTED[name].get(mode, "") in shown
+    expected = EXPECTED[name].get(mode, "")
+    if mode == "human":  # long paths are folded
+        assert expected.replace(" ", "") in ran.text.replace(" ", "")
+    else:
+        assert expected in ran.out
     if mode == "human":
         assert "\x1b[" in ran.out + ran.err, "a terminal gets colours"
     else:
