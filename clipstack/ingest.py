@@ -20,6 +20,7 @@ from clipstack.workspace import encoder_for, has_database, model_for, open_datab
 if TYPE_CHECKING:
     from clipstack.encoders.base import ModelInfo
     from clipstack.index.database import Database
+    from clipstack.index.server import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _plan(settings: Settings, request: Request, progress: Progress) -> Summary:
 
 
 def _open_store(
-    settings: Settings, database: Database, download: Callable[[int, int], None] | None
+    settings: Settings, database: Database | Server, download: Callable[[int, int], None] | None
 ) -> tuple[Store, ModelInfo]:
     client, name = database.client, settings.collection
     info = collections.get_info(client, name) if collections.exists(client, name) else None

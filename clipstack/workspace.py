@@ -11,36 +11,35 @@ from clipstack.errors import ClipstackError, NotFoundError, UsageError
 from clipstack.index.collections import require_same_model
 from clipstack.index.database import Database
 from clipstack.index.schema import CollectionInfo
+from clipstack.index.server import Server, Tls
 from clipstack.settings import Settings
-
-EMBEDDED = "embedded"
 
 
 def has_database(settings: Settings) -> bool:
-    """Whether there is anything to open.
-
-    Raises:
-        NotFoundError: there is no such target.
-    """
-    if settings.target != EMBEDDED:
-        raise NotFoundError(
-            f"there is no target {settings.target!r}",
-            hint=f"Targets are: {EMBEDDED}. It was asked for by "
-            f"{settings.origins.get('target', 'default')}.",
-        )
-    return settings.database.exists()
+    """Whether there is anything to open; a server is taken to be there."""
+    return bool(settings.milvus_uri) or settings.database.exists()
 
 
-def open_database(settings: Settings, *, create: bool = False) -> Database:
+def open_database(settings: Settings, *, create: bool = False) -> Database | Server:
     """Open the target's database; a context manager that closes it.
 
     Args:
-        create: make the database when there is none yet.
+        create: make the embedded database when there is none yet.
 
     Raises:
-        NotFoundError: there is no such target, or without `create` no database.
-        UnreachableError: another process holds the file for longer than `settings.wait`.
+        NotFoundError: without `create`, there is no embedded database.
+        UnreachableError: another process holds the file for longer than `settings.wait`, or the
+            server does not answer or refuses the token.
+        UsageError: the server's address is none, or a TLS file can't be read.
     """
+    if settings.milvus_uri:
+        return Server(
+            settings.milvus_uri,
+            token=settings.milvus_token,
+            database=settings.milvus_database,
+            tls=Tls(settings.tls_ca, settings.tls_cert, settings.tls_key, settings.tls_server_name),
+            wait=settings.wait,
+        )
     if not has_database(settings) and not create:
         raise NotFoundError(
             f"nothing is imported yet: there is no {settings.database}",

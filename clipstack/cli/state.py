@@ -36,7 +36,7 @@ def state_of(ctx: typer.Context) -> State:
 
 def announce(state: State, loaded: Settings, collection: str | None = None) -> None:
     """Say on stderr which target, and which collection in it, the answer comes from."""
-    where = f"{loaded.target}: {tilde(str(loaded.database))}"
+    where = f"{loaded.target}: {loaded.milvus_uri or tilde(str(loaded.database))}"
     if collection:
         where += f", collection {collection}"
     state.out.note(f"{where}, encoder {loaded.encoder_url}" if loaded.encoder_url else where)

@@ -24,11 +24,16 @@ ALLOWED: dict[str, set[str]] = {
     "ingest": {"errors", "settings", "images", "encoders", "index", "pipeline", "workspace"},
     "search": {"errors", "settings", "images", "encoders", "index", "workspace"},
     "demo": {"errors", "scenes", "encoders"},
-    "stack": {"errors", "encoders", "service"},
-    "output": {"errors", "settings", "encoders", "index", "pipeline", "search", "stack"},
-    "cli": {
+    "stack": {"errors", "settings", "encoders", "service", "index"},
+    "health": {"errors", "settings", "encoders", "index", "workspace", "stack"},
+    "doctor": {"errors", "settings", "encoders", "index", "workspace", "stack", "health"},
+    "output": {
         *("errors", "settings", "encoders", "index"),
-        *("pipeline", "workspace", "ingest", "search", "demo", "stack", "output"),
+        *("pipeline", "search", "stack", "health", "doctor"),
+    },
+    "cli": {
+        *("errors", "settings", "encoders", "index", "pipeline", "workspace"),
+        *("ingest", "search", "demo", "stack", "health", "doctor", "output"),
     },
 }
 # A library, and the only rooms that may import it.
@@ -40,12 +45,14 @@ ONLY_IN = {
     "torch": {"encoders"},
     "transformers": {"encoders"},
     "huggingface_hub": {"encoders"},
-    "httpx": {"encoders"},
+    "httpx": {"encoders", "stack", "health"},
     "cv2": {"images"},
     "PIL": {"images", "scenes"},
     "bentoml": {"service", "stack"},
     "_bentoml_sdk": {"service"},
     "subprocess": {"stack", "index"},
+    "docker": {"stack"},
+    "psutil": {"stack", "doctor"},
     "starlette": {"service"},
     "python_multipart": {"service"},
     "prometheus_client": {"service"},

@@ -1,49 +1,21 @@
-"""Files, environment and flags in; one set of typed values out, each with where it came from.
-
-The layers, weakest first: built-in defaults, the user's file, the project's `clipstack.toml`
-(the nearest one in this folder or above it), `CLIPSTACK_*` variables, flags of the command.
-"""
+"""One value of a setting in, the same value checked and typed out; the names of all settings."""
 
 from __future__ import annotations
 
 import difflib
-import os
-import tomllib
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from clipstack.errors import NotFoundError, UsageError
+from clipstack.errors import UsageError
+from clipstack.settings.places import data_dir
 
-PROJECT_FILE = "clipstack.toml"
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 METRICS = ("COSINE", "L2", "IP")
-
-
-def data_dir() -> Path:
-    """The folder for what must not be lost: the embedded database."""
-    return _user_dir("data")
-
-
-def config_dir() -> Path:
-    """The folder of the user's settings file."""
-    return _user_dir("config")
-
-
-def cache_dir() -> Path:
-    """The folder for what can be made again."""
-    return _user_dir("cache")
-
-
-def _user_dir(kind: str) -> Path:
-    override = os.environ.get(f"CLIPSTACK_{kind.upper()}_DIR")
-    if override:
-        return Path(override).expanduser().absolute()
-    import platformdirs
-
-    where: Path = getattr(platformdirs, f"user_{kind}_path")("clipstack", appauthor=False)
-    return where
+INDEXES = ("AUTOINDEX", "HNSW", "IVF_FLAT", "DISKANN", "FLAT")
 
 
 def _text(value: object) -> str:
@@ -56,6 +28,13 @@ def _text_or_nothing(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a text")
     return value.strip()
+
+
+def _urls(value: object) -> str:
+    """One URL or many as one text, with spaces between them."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(_text(one) for one in value)
+    return " ".join(_text_or_nothing(value).replace(",", " ").split())
 
 
 def _positive(value: object) -> int:
@@ -84,11 +63,37 @@ def _seconds(value: object) -> float:
     return number
 
 
-def _metric(value: object) -> str:
-    name = str(value).upper()
-    if name not in METRICS:
-        raise ValueError(f"must be one of {', '.join(METRICS)}")
-    return name
+def _one_of(names: Sequence[str]) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        name = str(value).upper()
+        if name not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return name
+
+    return check
+
+
+def _parameters(value: object) -> str:
+    """Parameters of an index, as JSON: from a TOML table, from JSON, or from "M=16 ef=64"."""
+    try:
+        if isinstance(value, Mapping):
+            found = dict(value)
+        elif isinstance(value, str) and value.lstrip().startswith("{"):
+            found = json.loads(value)
+        elif isinstance(value, str):
+            pairs = [pair.split("=") for pair in value.replace(",", " ").split()]
+            found = {name: json.loads(number) for name, number in pairs}
+        else:
+            raise ValueError
+    except ValueError:
+        raise ValueError("must be like M=16,efConstruction=200") from None
+    return json.dumps(found) if found else ""
+
+
+def _project(value: object) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", str(value)):
+        raise ValueError("must be lower-case letters, digits, - and _, at most 63 in all")
+    return str(value)
 
 
 def _path(value: object) -> Path:
@@ -106,7 +111,13 @@ def _setting(default: Any, parse: Callable[[object], Any], help: str) -> Any:
 class Settings:
     """Every value a command may need, already checked.
 
-    `origins` maps each name to "default", a file's path, the variable or the flag it came from.
+    Attributes:
+        origins: each name's "default", or the file, variable or flag its value came from.
+        targets: the names of the tables [targets.NAME] in the settings files.
+        stack: variables of the stack from the tables [stack], as `CLIPSTACK_<NAME>`.
+
+    The target's own values (address, tokens, encoders) are already in their places: an empty
+    `milvus_uri` means the embedded database.
     """
 
     target: str = _setting("embedded", _text, "where the vectors live")
@@ -115,18 +126,42 @@ class Settings:
     database: Path = _setting(
         lambda: data_dir() / "clipstack.db", _path, "the file of the embedded target"
     )
-    metric: str = _setting("COSINE", _metric, "COSINE, L2 or IP, for collections made from now on")
+    milvus_uri: str = _setting(
+        "", _text_or_nothing, "a Milvus server, such as http://127.0.0.1:19530; empty: embedded"
+    )
+    milvus_token: str = _setting(
+        "", _text_or_nothing, "what that Milvus asks for: user:password, or an API key"
+    )
+    milvus_database: str = _setting("", _text_or_nothing, "the database there; empty: its default")
+    tls_ca: str = _setting("", _text_or_nothing, "file with the authority that signed its TLS")
+    tls_cert: str = _setting("", _text_or_nothing, "file with this client's TLS certificate")
+    tls_key: str = _setting("", _text_or_nothing, "file with the key of that certificate")
+    tls_server_name: str = _setting("", _text_or_nothing, "the name in the server's certificate")
+    metric: str = _setting(
+        "COSINE", _one_of(METRICS), "COSINE, L2 or IP, for collections made from now on"
+    )
+    index: str = _setting(
+        "AUTOINDEX", _one_of(INDEXES), f"{', '.join(INDEXES)}, for collections made from now on"
+    )
+    index_params: str = _setting("", _parameters, "its parameters, such as M=16,efConstruction=200")
+    search_params: str = _setting("", _parameters, "parameters of every search, such as ef=128")
     device: str = _setting("auto", _text, "auto, cpu, cuda or mps")
     encoder_url: str = _setting(
-        "", _text_or_nothing, "a service that encodes, such as http://127.0.0.1:3000; empty: none"
+        "", _urls, "services that encode, such as http://127.0.0.1:3000; empty: none"
     )
-    encoder_token: str = _setting("", _text_or_nothing, "the token that service asks for")
+    encoder_token: str = _setting("", _text_or_nothing, "the token those services ask for")
+    project: str = _setting("clipstack", _project, "the name of the stack that `up` starts")
     batch_size: int = _setting(32, _positive, "pictures encoded at once")
     limit: int = _setting(10, _positive, "hits a search returns")
     wait: float = _setting(10.0, _seconds, "seconds to wait for a database another process holds")
+    patience: float = _setting(
+        120.0, _seconds, "seconds an import waits for a service that went away"
+    )
     max_bytes: int = _setting(400 * 2**20, _positive, "largest file read, in bytes")
     max_pixels: int = _setting(128_000_000, _positive, "largest picture decoded, in pixels")
-    origins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    stack: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={shown(self, name)!r}' for name in NAMES)})"
@@ -136,11 +171,11 @@ class Settings:
         return self.origins.get(name, "default") == "default"
 
 
-_FIELDS = {f.name: f for f in fields(Settings) if f.name != "origins"}
+_FIELDS = {f.name: f for f in fields(Settings) if f.metadata}
 NAMES = tuple(_FIELDS)
 
 
-SECRET = frozenset({"encoder_token"})
+SECRET = frozenset({"encoder_token", "milvus_token"})
 """Settings whose values are never shown."""
 
 
@@ -174,71 +209,6 @@ def parse(name: str, value: object, origin: str) -> Any:
         raise UsageError(f"{origin}: {name} {error}{got}") from None
 
 
-def user_file() -> Path:
-    """Where the user's settings file is, or would be."""
-    return config_dir() / "config.toml"
-
-
-def project_file(start: Path | None = None) -> Path | None:
-    """The nearest `clipstack.toml` in `start` (default: this folder) or above it, or None."""
-    here = (start or Path.cwd()).absolute()
-    for folder in (here, *here.parents):
-        candidate = folder / PROJECT_FILE
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: there is no such settings file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
-    except OSError as error:
-        raise UsageError(f"{path}: can't be read: {error.strerror}") from None
-
-
-def load(flags: Mapping[str, object] | None = None, *, config: Path | None = None) -> Settings:
-    """Settings from all layers.
-
-    Args:
-        flags: values given on the command line by setting name; None means not given.
-        config: one file to read instead of the user's and the project's.
-
-    Raises:
-        NotFoundError: `config` does not exist.
-        UsageError: a file, variable or flag holds something that is no setting or no valid value.
-    """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-
-    def put(name: str, value: object, origin: str) -> None:
-        values[name] = parse(name, value, origin)
-        origins[name] = origin
-
-    for path in [config] if config else _default_files():
-        for name, value in _read_toml(path).items():
-            if name == "database" and isinstance(value, str):
-                value = str(path.parent / Path(value).expanduser())
-            put(name, value, str(path))
-    for name in NAMES:
-        variable = f"CLIPSTACK_{name.upper()}"
-        if os.environ.get(variable):
-            put(name, os.environ[variable], variable)
-    for name, value in (flags or {}).items():
-        if value is not None:
-            put(name, value, f"--{name.replace('_', '-')}")
-    return Settings(**values, origins=origins)
-
-
-def _default_files() -> list[Path]:
-    found = [user_file()] if user_file().is_file() else []
-    project = project_file()
-    return [*found, project] if project else found
-
-
 def template() -> str:
     """A settings file with every setting at its default, commented out."""
     lines = [
@@ -251,4 +221,15 @@ def template() -> str:
         value = getattr(defaults, name)
         shown = f'"{value}"' if isinstance(value, str | Path) else f"{value:_}".replace("_", "")
         lines += [f"# {help_of(name)}", f"# {name} = {shown}", ""]
+    lines += [
+        "# Variables of the stack, as in compose/compose.yaml, without CLIPSTACK_",
+        "# [stack]",
+        "# milvus_port = 19530",
+        "",
+        "# A target of your own, for `clipstack target use`; any setting can stand in its table",
+        "# [targets.prod]",
+        '# milvus_uri = "https://milvus.example.com:19530"',
+        '# encoder_url = ["http://encoder-1:3000", "http://encoder-2:3000"]',
+        "",
+    ]
     return "\n".join(lines)

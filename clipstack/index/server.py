@@ -1,0 +1,136 @@
+"""A Milvus server's address in, a client on it out: the stack's, a cluster's, or a cloud's."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from clipstack.errors import UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
+
+_CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files for TLS, "" for those not needed.
+
+    Attributes:
+        ca: of the authority that signed the server's certificate.
+        cert, key: this client's own, where the server asks for one.
+        server_name: the name in the server's certificate, where it is not the address.
+    """
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    server_name: str = ""
+
+    def options(self) -> dict[str, Any]:
+        """As MilvusClient takes them.
+
+        Raises:
+            UsageError: one of the files is not there.
+        """
+        for path in (self.ca, self.cert, self.key):
+            if path and not Path(path).is_file():
+                raise UsageError(f"{path}: there is no such file, and TLS needs it")
+        if self.cert:
+            named = {
+                "ca_pem_path": self.ca,
+                "client_pem_path": self.cert,
+                "client_key_path": self.key,
+            }
+        else:
+            named = {"server_pem_path": self.ca} if self.ca else {}
+        return named | ({"server_name": self.server_name} if self.server_name else {})
+
+
+class Server:
+    """A client on a Milvus server, until it is closed.
+
+    Use as a context manager. `client` is a pymilvus MilvusClient.
+    """
+
+    def __init__(
+        self, uri: str, *, token: str = "", database: str = "", tls: Tls | None = None, wait: float
+    ) -> None:
+        """Connect.
+
+        Args:
+            uri: http://host:port, or https:// for TLS.
+            token: user:password or an API key, "" for none.
+            database: of that server; "" for its default.
+            wait: seconds to go on trying while it does not answer.
+
+        Raises:
+            UsageError: the address is none, or a TLS file is not there.
+            UnreachableError: nothing answers, or it refuses the token.
+        """
+        self.uri = _checked(uri)
+        options = (tls or Tls()).options()
+        self.client = _connect(self.uri, token, database, options, wait)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(Exception):
+            self.client.close()
+
+
+def _checked(uri: str) -> str:
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https", "tcp") or not parts.hostname:
+        raise UsageError(
+            f"{uri!r} is not the address of a Milvus server",
+            hint='Write it like "http://127.0.0.1:19530", or https:// for TLS.',
+        )
+    return uri
+
+
+def _connect(uri: str, token: str, database: str, tls: dict[str, Any], wait: float) -> MilvusClient:
+    from pymilvus import MilvusClient
+    from pymilvus.exceptions import MilvusException
+
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    until = time.monotonic() + wait
+    while True:
+        try:
+            client = MilvusClient(
+                uri=uri, token=token, db_name=database, timeout=_CONNECT_SECONDS, **tls
+            )
+            client.list_collections(timeout=_CONNECT_SECONDS)
+            return client
+        except MilvusException as error:
+            text = " ".join(str(error.message).split())
+            if "auth" in text.lower() or "unauthenticated" in text.lower():
+                raise UnreachableError(
+                    f"the Milvus at {uri} does not accept the token"
+                    if token
+                    else f"the Milvus at {uri} asks for a token",
+                    hint="Put user:password, or an API key, into CLIPSTACK_MILVUS_TOKEN.",
+                ) from None
+            if time.monotonic() >= until:
+                raise UnreachableError(
+                    f"no Milvus answers at {uri}: {text[:200]}",
+                    hint="`clipstack health` says more; `clipstack up` starts the stack.",
+                ) from None
+            time.sleep(0.5)

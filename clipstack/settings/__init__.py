@@ -1,0 +1,41 @@
+"""Where a run's values come from: defaults, files, the target, the environment and flags."""
+
+from clipstack.settings.fields import (
+    DEFAULT_MODEL,
+    INDEXES,
+    METRICS,
+    NAMES,
+    SECRET,
+    Settings,
+    help_of,
+    shown,
+    template,
+)
+from clipstack.settings.layers import load
+from clipstack.settings.places import (
+    PROJECT_FILE,
+    cache_dir,
+    config_dir,
+    data_dir,
+    project_file,
+    user_file,
+)
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "INDEXES",
+    "METRICS",
+    "NAMES",
+    "PROJECT_FILE",
+    "SECRET",
+    "Settings",
+    "cache_dir",
+    "config_dir",
+    "data_dir",
+    "help_of",
+    "load",
+    "project_file",
+    "shown",
+    "template",
+    "user_file",
+]

@@ -1,0 +1,48 @@
+"""A kind of file in, the folder where this user keeps it out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PROJECT_FILE = "clipstack.toml"
+
+
+def data_dir() -> Path:
+    """The folder for what must not be lost: the embedded database, a stack's credentials."""
+    return _user_dir("data")
+
+
+def config_dir() -> Path:
+    """The folder of the user's settings file."""
+    return _user_dir("config")
+
+
+def cache_dir() -> Path:
+    """The folder for what can be made again."""
+    return _user_dir("cache")
+
+
+def user_file() -> Path:
+    """Where the user's settings file is, or would be."""
+    return config_dir() / "config.toml"
+
+
+def project_file(start: Path | None = None) -> Path | None:
+    """The nearest `clipstack.toml` in `start` (default: this folder) or above it, or None."""
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        candidate = folder / PROJECT_FILE
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _user_dir(kind: str) -> Path:
+    override = os.environ.get(f"CLIPSTACK_{kind.upper()}_DIR")
+    if override:
+        return Path(override).expanduser().absolute()
+    import platformdirs
+
+    where: Path = getattr(platformdirs, f"user_{kind}_path")("clipstack", appauthor=False)
+    return where
