@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from clipstack import __version__
 from clipstack.cli import build, collections, config, demo, import_, models, search, serve
+from clipstack.cli import target as target_
 from clipstack.cli.options import Option
 from clipstack.cli.state import State
 from clipstack.errors import ClipstackError, ExitCode, UsageError
@@ -82,6 +83,7 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("build")(build.build)
 app.add_typer(collections.app, name="collections")
+app.add_typer(target_.app, name="target")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 

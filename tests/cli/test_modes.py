@@ -20,6 +20,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "collections create": ("collections", "create", "fresh", "--model", "shapes"),
     "collections drop": ("collections", "drop", "distances", "--yes"),
     "collections rename": ("collections", "rename", "distances", "others"),
+    "target list": ("target", "list"),
+    "target show": ("target", "show", "stack"),
+    "target use": ("target", "use", "embedded"),
     "models list": ("models", "list"),
     "models show": ("models", "show", "shapes"),
     "models pull": ("models", "pull", "shapes"),
@@ -44,6 +47,9 @@ EXPECTED: dict[str, dict[str, str]] = {
     "collections create": {"human": "rows 0", "plain": "rows\t0", "json": '"rows": 0'},
     "collections drop": {"human": "dropped distances", "json": '"rows": 40', "quiet": "distances"},
     "collections rename": {"human": "others", "json": '"metric": "L2"', "quiet": "others"},
+    "target list": {"human": "embedded *", "plain": "*\tembedded\t", "quiet": "stack"},
+    "target show": {"human": "19530", "plain": "milvus_uri\thttp://127.0.0.1:19530"},
+    "target use": {"human": "embedded", "quiet": "embedded", "json": '"current": true'},
     "models list": {"human": "shapes", "json": '"source": "built-in"', "quiet": "shapes"},
     "models show": {"human": "fingerprint", "plain": "family\tclip", "quiet": "shapes"},
     "models pull": {"human": "fingerprint", "plain": "family\tclip", "quiet": "shapes"},
@@ -85,7 +91,7 @@ def test_the_table_names_every_command() -> None:
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         found |= {f"{name} {sub}" for sub in getattr(command, "commands", {})} or {name}
     tested = {
-        " ".join(args[:2]) if args[0] in {"collections", "models", "config"} else args[0]
+        " ".join(args[:2]) if args[0] in {"collections", "target", "models", "config"} else args[0]
         for args in COMMANDS.values()
     }
     # These have tests of their own: tests/cli/test_demo.py and tests/stack.
