@@ -5,29 +5,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clipstack.encoders.base import ModelInfo
+    from collections.abc import Callable
+
+    from clipstack.encoders.base import LocalEncoder, ModelInfo
     from clipstack.encoders.remote import RemoteEncoder
-    from clipstack.encoders.torch_engine import TorchEncoder
 
 
-def load(model: str | ModelInfo, *, device: str = "auto", download: bool = False) -> TorchEncoder:
+def load(
+    model: str | ModelInfo,
+    *,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "auto",
+    download: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> LocalEncoder:
     """Load a model into an engine of this process; heavy imports happen here.
 
     Args:
         model: a name as for `models.resolve`, or what `models.describe` returned.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device such as "cuda:1".
+        engine: one of ENGINES; "auto" is OpenVINO on x86 CPUs and PyTorch on all else.
+        precision: "auto", "fp32", "bf16" (CPUs that have it) or "fp16" (CUDA).
         download: for a name, fetch a hub's model that is not in the cache.
+        say: told what is done when it takes a while.
 
     Raises:
-        PrerequisiteError: the model is missing, incomplete or not a dual encoder.
+        PrerequisiteError: the model is missing, incomplete or not a dual encoder; the engine,
+            device or precision is not to be had here.
         NotFoundError, UsageError: as `models.resolve`.
     """
+    from clipstack.encoders.choice import choose
     from clipstack.encoders.models import describe, resolve
 
     info = describe(resolve(model, download=download)) if isinstance(model, str) else model
+    if choose(engine, device) == "openvino":
+        from clipstack.encoders.openvino_engine import OpenVinoEncoder
+
+        return OpenVinoEncoder(info, precision, say)
     from clipstack.encoders.torch_engine import TorchEncoder
 
-    return TorchEncoder(info, device=device)
+    return TorchEncoder(info, device=device, precision=precision)
 
 
 def connect(url: str, token: str = "", *, model: ModelInfo | None = None) -> RemoteEncoder:

@@ -74,3 +74,19 @@ class Encoder(Protocol):
             ClipstackError: the model gave a vector that is not finite.
         """
         ...
+
+
+class LocalEncoder(Encoder, Protocol):
+    """An engine inside this process, which also tells about itself and about texts.
+
+    Attributes:
+        engine: "openvino" or "torch".
+        precision: what it computes in: "fp32", "bf16" or "fp16".
+    """
+
+    engine: str
+    precision: str
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, with those that mark its ends, before any is cut off."""
+        ...

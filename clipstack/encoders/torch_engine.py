@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders.base import ModelInfo
+from clipstack.encoders.cores import granted
 from clipstack.encoders.facts import Facts, read_facts
 from clipstack.encoders.models import ModelFolder, describe
-from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
+from clipstack.encoders.vectors import check_pixels, check_texts, gather, sound
+from clipstack.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,31 +26,38 @@ _TEXTS_AT_ONCE = 256
 
 
 class TorchEncoder:
-    """An `Encoder` (see base.py) on CUDA, MPS or the CPU, in float32.
+    """An `Encoder` (see base.py) on CUDA, MPS or the CPU.
 
     Args:
         model: what `models.describe` returned, or a folder.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device such as "cuda:1".
+        precision: "fp32", "bf16" or "fp16"; "auto" is fp16 on CUDA and fp32 elsewhere.
 
     Raises:
         PrerequisiteError: the folder's files can't be loaded, or the device is not there.
-        UsageError: no such kind of device.
+        UsageError: no such kind of device, or no such precision.
     """
 
     engine = "torch"
-    precision = "float32"
 
-    def __init__(self, model: ModelInfo | ModelFolder | Path, device: str = "auto") -> None:
+    def __init__(
+        self,
+        model: ModelInfo | ModelFolder | Path,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
         self._info = model if isinstance(model, ModelInfo) else describe(model)
-        self._facts = read_facts(self._info.folder)
+        self.facts = read_facts(self._info.folder)
         with _quiet():
             self.device = _device(device)
+            self.precision = _precision(precision, self.device)
             _limit_threads()
-            self._model = _load_model(self._info.folder).to(self.device)
-            self._tokenizer = _load_tokenizer(self._info.folder, self._facts.text.lowercase)
+            loaded = _load_model(self._info.folder)
+            self.model = loaded.to(self.device, dtype=_dtype(self.precision))
+            self.tokenizer = _load_tokenizer(self._info.folder, self.facts.text.lowercase)
         # A tokenizer keeps its padding as state, so two threads can't use it at once.
         self._tokenizing = threading.Lock()
-        self._scale, self._shift = _affine(self._facts, self.device)
+        self.scale, self.shift = _affine(self.facts, self.device)
 
     @property
     def info(self) -> ModelInfo:
@@ -62,12 +71,7 @@ class TorchEncoder:
             ValueError: the array has another shape or type than the model reads.
             ClipstackError: a vector is not finite.
         """
-        expected = (*self._info.geometry.shape, 3)
-        if pixels.ndim != 4 or pixels.shape[1:] != expected or pixels.dtype != "uint8":
-            raise ValueError(
-                f"pixels must be uint8 of shape (n, {', '.join(map(str, expected))}), "
-                f"not {pixels.dtype} of {pixels.shape}"
-            )
+        check_pixels(pixels, self._info)
         at_once = _IMAGES_AT_ONCE.get(self.device.type, 64)
         return self._gather(
             self._images(pixels[start : start + at_once])
@@ -81,8 +85,7 @@ class TorchEncoder:
             TypeError: a text alone, not a sequence of them.
             ClipstackError: a vector is not finite.
         """
-        if isinstance(texts, str):
-            raise TypeError("encode_texts takes a sequence of texts, not one text")
+        check_texts(texts)
         return self._gather(
             self._texts(texts[start : start + _TEXTS_AT_ONCE])
             for start in range(0, len(texts), _TEXTS_AT_ONCE)
@@ -90,10 +93,10 @@ class TorchEncoder:
 
     def token_ids(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """What the text tower reads: int64 `input_ids` [n, length] and, for CLIP, the mask."""
-        rules = self._facts.text
-        clean = [_sound(text) for text in texts]
+        rules = self.facts.text
+        clean = [sound(text) for text in texts]
         with self._tokenizing:
-            batch = self._tokenizer(
+            batch = self.tokenizer(
                 clean,
                 padding=rules.padding,
                 truncation=True,
@@ -105,9 +108,9 @@ class TorchEncoder:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, with those that mark its ends, before any is cut off."""
-        clean = [_sound(text) for text in texts]
+        clean = [sound(text) for text in texts]
         with self._tokenizing:
-            ids = self._tokenizer(clean, truncation=False, padding=False, verbose=False).input_ids
+            ids = self.tokenizer(clean, truncation=False, padding=False, verbose=False).input_ids
         return [len(tokens) for tokens in ids]
 
     def _images(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
@@ -116,41 +119,20 @@ class TorchEncoder:
 
         with torch.inference_mode():
             raw = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-            values = raw.permute(0, 3, 1, 2).to(torch.float32) * self._scale + self._shift
-            return _pooled(self._model.get_image_features(pixel_values=values))
+            values = raw.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
+            return pooled(self.model.get_image_features(pixel_values=values))
 
     def _texts(self, texts: Sequence[str]) -> torch.Tensor:
         import torch
 
         with torch.inference_mode():
-            return _pooled(self._model.get_text_features(**self.token_ids(texts)))
+            return pooled(self.model.get_text_features(**self.token_ids(texts)))
 
     def _gather(self, parts: Iterator[torch.Tensor]) -> NDArray[np.float32]:
-        import numpy as np
-
-        arrays = [part.to("cpu").float().numpy() for part in parts]
-        if not arrays:
-            return np.empty((0, self._info.dimension), dtype=np.float32)
-        vectors = np.concatenate(arrays)
-        if vectors.shape[1] != self._info.dimension:
-            raise ClipstackError(
-                f"the model {self._info.name} gave vectors of {vectors.shape[1]} numbers, "
-                f"its files say {self._info.dimension}"
-            )
-        if not np.isfinite(vectors).all():
-            raise ClipstackError(
-                f"the model {self._info.name} gave a vector that is not finite",
-                hint="Its weights may be damaged: fetch or copy the model again.",
-            )
-        return vectors
+        return gather((part.to("cpu").float().numpy() for part in parts), self._info)
 
 
-def _sound(text: str) -> str:
-    """A lone surrogate (from a broken file name, say) is no text a tokenizer takes."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _pooled(output: Any) -> torch.Tensor:
+def pooled(output: Any) -> torch.Tensor:
     """transformers 4 returns the projected features, 5 an object that holds them as pooled."""
     import torch
 
@@ -198,19 +180,25 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _limit_threads() -> None:
-    """PyTorch counts the machine's cores; a container may be given less time than that.
+def _precision(asked: str, device: torch.device) -> str:
+    if asked == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    if asked not in ("fp32", "bf16", "fp16"):
+        raise UsageError(f"{asked!r} is no precision of PyTorch's", hint="Use fp32, bf16 or fp16.")
+    return asked
 
-    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max.
-    """
+
+def _dtype(precision: str) -> torch.dtype:
     import torch
 
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-        granted = max(1, round(int(quota) / int(period)))
-    except (OSError, ValueError):  # another system, or "max": no limit
-        return
-    torch.set_num_threads(min(torch.get_num_threads(), granted))
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def _limit_threads() -> None:
+    """PyTorch counts the machine's cores; a container may be given less time than that."""
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), granted()))
 
 
 def _load_model(folder: Path) -> Any:

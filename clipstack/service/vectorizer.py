@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from clipstack import encoders
-from clipstack.encoders.base import Encoder, ModelInfo
+from clipstack.encoders.base import LocalEncoder, ModelInfo
 from clipstack.encoders.models import ModelFolder, describe
 from clipstack.errors import ClipstackError
 from clipstack.images.decode import Limits, decode
@@ -30,17 +30,6 @@ Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float32]
 
 _log = logging.getLogger("bentoml.clipstack")
-
-
-class LocalEncoder(Encoder, Protocol):
-    """An engine inside this process, which also tells about itself and about texts."""
-
-    engine: str
-    precision: str
-
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, with those that mark its ends, before any is cut off."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,166 @@
+"""A model folder in, a folder with its two towers as OpenVINO graphs and its tokenizer out.
+
+It is made once per fingerprint, by a process of its own: what PyTorch and transformers take in
+memory and seconds is gone when it ends, and neither is imported to import pictures or to search.
+The preprocessing is part of the image tower, which reads uint8 pixels. With the graphs lie the
+vectors PyTorch gave for a few probes, so that every machine can check what its own CPU gives.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipstack.encoders.base import ModelInfo
+from clipstack.encoders.tokens import FILE as TOKENIZER
+from clipstack.errors import ClipstackError, PrerequisiteError
+from clipstack.settings import cache_dir
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SCHEMA = 1
+IMAGES, TEXTS, FACTS, PROBES = "image.xml", "text.xml", "export.json", "probes.npz"
+PROBE_TEXTS = ("a photo of a dog", "two red circles", "x", "an old house by the sea " * 20)
+_PROBE_PICTURES = 4
+
+
+def export_folder(info: ModelInfo) -> Path:
+    """Where the export of this model is, or would be."""
+    beside = info.folder / "openvino"
+    if (beside / FACTS).is_file():  # a model that is shipped with its export
+        return beside
+    return cache_dir() / "openvino" / f"{info.fingerprint[:32]}-{SCHEMA}"
+
+
+def exported(info: ModelInfo, say: Callable[[str], None] = lambda _: None) -> Path:
+    """The folder of the model's export, made first where there is none.
+
+    Args:
+        say: told what is done when it takes a while.
+
+    Raises:
+        PrerequisiteError: the model can't be loaded or exported, or there is no room for it.
+    """
+    folder = export_folder(info)
+    if (folder / FACTS).is_file():
+        return folder
+    say(f"Preparing {info.name} for this machine, once")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        _in_a_process(info, fresh)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not (folder / FACTS).is_file():  # else another process was quicker
+                raise
+    except OSError as error:
+        raise PrerequisiteError(
+            f"the model {info.name} can't be prepared in {folder.parent}: {error.strerror}",
+            hint="Make room there, set CLIPSTACK_CACHE_DIR, or add `--engine torch`.",
+        ) from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _in_a_process(info: ModelInfo, folder: Path) -> None:
+    line = [sys.executable, "-m", "clipstack.encoders.export"]
+    line += [info.name, str(info.folder), info.revision, str(folder)]
+    package = str(Path(__file__).parents[2])
+    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        line,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    if done.returncode:
+        try:
+            failure = json.loads(done.stdout)
+        except ValueError:
+            last = (done.stderr.strip() or f"it ended with {done.returncode}").splitlines()[-1]
+            failure = {"message": f"the model {info.name} can't be prepared for OpenVINO: {last}"}
+        raise PrerequisiteError(
+            failure["message"], hint=failure.get("hint") or "Add `--engine torch` to do without."
+        )
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What an export says of itself."""
+    facts: dict[str, Any] = json.loads((folder / FACTS).read_text("utf-8"))
+    return facts
+
+
+def probe_pictures(info: ModelInfo) -> NDArray[np.uint8]:
+    """Pictures to check an engine with, uint8 [n, height, width, 3]: noise, coarse to fine."""
+    import numpy as np
+
+    height, width = info.geometry.shape
+    random = np.random.default_rng(1)
+    made = []
+    for number in range(_PROBE_PICTURES):
+        cell = 4**number
+        rows, columns = -(-height // cell), -(-width // cell)
+        coarse = random.integers(0, 256, (rows, columns, 3), np.uint8)
+        made.append(coarse.repeat(cell, 0).repeat(cell, 1)[:height, :width])
+    return np.stack(made)
+
+
+def write(info: ModelInfo, folder: Path) -> None:
+    """Export a model into an empty folder; loads it with PyTorch.
+
+    Raises:
+        PrerequisiteError: it can't be loaded.
+    """
+    import numpy as np
+    import openvino
+
+    from clipstack.encoders.torch_engine import TorchEncoder
+    from clipstack.encoders.tracing import save_tokenizer, trace
+
+    encoder = TorchEncoder(info, device="cpu")
+    images, texts = trace(encoder)
+    openvino.save_model(images, folder / IMAGES, compress_to_fp16=False)
+    openvino.save_model(texts, folder / TEXTS, compress_to_fp16=False)
+    text = save_tokenizer(encoder, folder / TOKENIZER)
+    np.savez(
+        folder / PROBES,
+        images=encoder.encode_images(probe_pictures(info)),
+        texts=encoder.encode_texts(PROBE_TEXTS),
+    )
+    facts = {
+        "schema": SCHEMA,
+        "fingerprint": info.fingerprint,
+        "model": info.name,
+        "openvino": openvino.__version__,
+        "text": text,
+    }
+    (folder / FACTS).write_text(json.dumps(facts, indent=1), "utf-8")
+
+
+def _main(name: str, folder: str, revision: str, out: str) -> int:
+    from clipstack.encoders.models import ModelFolder, describe
+
+    source = "hub" if revision else "folder"
+    try:
+        write(describe(ModelFolder(name, Path(folder), source, revision)), Path(out))
+    except ClipstackError as error:
+        sys.stdout.write(json.dumps({"message": error.message, "hint": error.hint}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(_main(*sys.argv[1:]))

@@ -1,0 +1,210 @@
+"""Pixels or texts in, vectors out, by OpenVINO on an x86 CPU; no PyTorch is imported."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clipstack.encoders import export
+from clipstack.encoders.base import ModelInfo
+from clipstack.encoders.cores import granted
+from clipstack.encoders.tokens import Tokenizer
+from clipstack.encoders.vectors import check_pixels, check_texts, gather
+from clipstack.errors import ClipstackError, PrerequisiteError
+from clipstack.settings import cache_dir
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PRECISIONS = ("auto", "bf16", "fp32")
+LEAST_COSINE = {"bf16": 0.999, "fp32": 0.9999}
+"""How near to PyTorch's float32 vectors those of a precision must be, for every probe."""
+_HINTS = {"bf16": "bf16", "fp32": "f32"}
+_IMAGES_AT_ONCE = 64
+_TEXTS_AT_ONCE = 256
+
+
+class OpenVinoEncoder:
+    """An `Encoder` (see base.py) on the CPU, in bfloat16 where it has that, else float32.
+
+    A tower is compiled when it is first needed: a search by words never reads the image tower.
+
+    Args:
+        info: what `models.describe` returned.
+        precision: "auto", "bf16" or "fp32".
+        say: told what is done when it takes a while.
+
+    Raises:
+        PrerequisiteError: the model can't be exported, or the precision is not to be had.
+    """
+
+    engine = "openvino"
+    device = "cpu"
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        precision: str = "auto",
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._info = info
+        self._folder = export.exported(info, say)
+        self._facts = export.read_facts(self._folder)
+        self._tokenizer = Tokenizer(self._folder, self._facts["text"])
+        self._lock = threading.RLock()
+        self._towers: dict[str, Any] = {}
+        import openvino
+
+        self._core = openvino.Core()
+        self._checked = _Checked(self._core)
+        self.precision = self._precision(precision)
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model behind the vectors."""
+        return self._info
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Vectors of pictures: uint8 [n, height, width, 3] RGB -> float32 [n, dimension].
+
+        Raises:
+            ValueError: the array has another shape or type than the model reads.
+            ClipstackError: a vector is not finite, or the CPU gives wrong ones.
+        """
+        import numpy as np
+
+        check_pixels(pixels, self._info)
+        return gather(
+            (
+                self._run(export.IMAGES, [np.ascontiguousarray(pixels[at : at + _IMAGES_AT_ONCE])])
+                for at in range(0, len(pixels), _IMAGES_AT_ONCE)
+            ),
+            self._info,
+        )
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts, float32 [n, dimension]; what exceeds the context length is cut off.
+
+        Raises:
+            TypeError: a text alone, not a sequence of them.
+            ClipstackError: a vector is not finite, or the CPU gives wrong ones.
+        """
+        check_texts(texts)
+        return gather(
+            (
+                self._run(export.TEXTS, self._tokenizer.ids(texts[at : at + _TEXTS_AT_ONCE]))
+                for at in range(0, len(texts), _TEXTS_AT_ONCE)
+            ),
+            self._info,
+        )
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, with those that mark its ends, before any is cut off."""
+        return self._tokenizer.counts(texts)
+
+    def _run(self, tower: str, inputs: Any) -> NDArray[np.float32]:
+        with self._lock:
+            if tower not in self._towers:
+                self._towers[tower] = self._compile(tower)
+            found: NDArray[np.float32] = self._towers[tower].infer(inputs)[0].copy()
+        return found
+
+    def _compile(self, tower: str) -> Any:
+        compiled = self._core.compile_model(
+            self._folder / tower,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": granted(),
+            },
+        )
+        request = compiled.create_infer_request()
+        self._check(tower, request)
+        return request
+
+    def _check(self, tower: str, request: Any) -> None:
+        """Compare with what PyTorch gave when the model was exported, once for each CPU."""
+        key = f"{tower} {self.precision} {self._facts['fingerprint']}"
+        if self._checked.holds(key):
+            return
+        import numpy as np
+
+        with np.load(self._folder / export.PROBES) as probes:
+            if tower == export.IMAGES:
+                expected = probes["images"]
+                got = request.infer([export.probe_pictures(self._info)])[0]
+            else:
+                expected = probes["texts"]
+                got = request.infer(self._tokenizer.ids(export.PROBE_TEXTS))[0]
+        cosine = float(_cosines(got, expected).min())
+        if not cosine >= LEAST_COSINE[self.precision]:
+            raise ClipstackError(
+                f"{self.precision} on this CPU gives other vectors than PyTorch does for "
+                f"{self._info.name}: a cosine of {cosine:.5f}",
+                hint="Use `--precision fp32`"
+                if self.precision != "fp32"
+                else "Use `--engine torch`, and please report it.",
+            )
+        self._checked.remember(key, cosine)
+
+    def _precision(self, asked: str) -> str:
+        able = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if asked == "bf16" and not able:
+            raise PrerequisiteError(
+                "this CPU has no bfloat16", hint="Use `--precision auto` or `--precision fp32`."
+            )
+        return ("bf16" if able else "fp32") if asked == "auto" else asked
+
+
+class _Checked:
+    """Which towers this CPU, with this OpenVINO, was seen to compute rightly."""
+
+    def __init__(self, core: Any) -> None:
+        import openvino
+
+        self._machine = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} {openvino.__version__}"
+        self._file = cache_dir() / "openvino" / "checked.json"
+
+    def holds(self, key: str) -> bool:
+        return key in self._read().get(self._machine, {})
+
+    def remember(self, key: str, cosine: float) -> None:
+        known = dict(self._read())
+        known[self._machine] = {**known.get(self._machine, {}), key: round(cosine, 6)}
+        fresh = self._file.with_suffix(".new")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(json.dumps(known, indent=1), "utf-8")
+            fresh.replace(self._file)
+        except OSError as error:  # it is checked again the next time
+            logging.getLogger(__name__).debug("%s: %s", self._file, error)
+
+    def _read(self) -> Mapping[str, Any]:
+        try:
+            found = json.loads(self._file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    import numpy as np
+
+    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    cosines: NDArray[np.float32] = (left * right).sum(axis=1) / norms
+    return cosines
+
+
+def available() -> bool:
+    """Whether OpenVINO is installed and made for this machine's CPU."""
+    import importlib.util
+    import platform
+
+    return platform.machine().lower() in {"x86_64", "amd64"} and bool(
+        importlib.util.find_spec("openvino")
+    )

@@ -1,0 +1,95 @@
+"""A model loaded by PyTorch in, its two towers as OpenVINO graphs and its tokenizer out."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipstack.encoders.torch_engine import TorchEncoder, pooled
+from clipstack.errors import PrerequisiteError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def trace(encoder: TorchEncoder) -> tuple[Any, Any]:
+    """Both towers as OpenVINO models for batches of any size, images first.
+
+    The image tower reads uint8 [n, height, width, 3] and holds the preprocessing; the text tower
+    reads what `encoder.token_ids` gives. Both give float32 [n, dimension].
+    """
+    import openvino
+    import torch
+
+    height, width = encoder.info.geometry.shape
+    rules = encoder.facts.text
+    ids = encoder.token_ids(["a dog", "a photo of two cats on a mat"])
+    length = -1 if rules.padding == "longest" else rules.length
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about branches that the model's config decides
+        images = openvino.convert_model(
+            _images(encoder),
+            example_input=torch.zeros(2, height, width, 3, dtype=torch.uint8),
+            input=[openvino.PartialShape([-1, height, width, 3])],
+        )
+        texts = openvino.convert_model(
+            _texts(encoder),
+            example_input=ids,
+            input={name: openvino.PartialShape([-1, length]) for name in ids},
+        )
+    return images, texts
+
+
+def save_tokenizer(encoder: TorchEncoder, path: Path) -> dict[str, Any]:
+    """Write the tokenizer as the `tokenizers` library reads it; returns how it pads and cuts.
+
+    Raises:
+        PrerequisiteError: it is one that only transformers can run.
+    """
+    backend = getattr(encoder.tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise PrerequisiteError(
+            f"the tokenizer of {encoder.info.name} can't be used without transformers"
+        )
+    backend.save(str(path))
+    rules = encoder.facts.text
+    return {
+        "padding": rules.padding,
+        "length": rules.length,
+        "attention_mask": rules.attention_mask,
+        "pad_id": int(encoder.tokenizer.pad_token_id),
+        "pad_token": str(encoder.tokenizer.pad_token),
+    }
+
+
+def _images(encoder: TorchEncoder) -> torch.nn.Module:
+    import torch
+
+    class Images(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = encoder.model
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            values = pixels.permute(0, 3, 1, 2).to(torch.float32) * encoder.scale + encoder.shift
+            return pooled(self.model.get_image_features(pixel_values=values))
+
+    return Images().eval()
+
+
+def _texts(encoder: TorchEncoder) -> torch.nn.Module:
+    import torch
+
+    class Texts(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = encoder.model
+
+        def forward(
+            self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
+        ) -> torch.Tensor:
+            mask = {} if attention_mask is None else {"attention_mask": attention_mask}
+            return pooled(self.model.get_text_features(input_ids=input_ids, **mask))
+
+    return Texts().eval()
