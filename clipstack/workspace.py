@@ -79,8 +79,13 @@ def model_for(
     return model
 
 
-def encoder_for(settings: Settings, model: ModelInfo) -> Encoder:
+def encoder_for(
+    settings: Settings, model: ModelInfo, say: Callable[[str], None] = lambda _: None
+) -> Encoder:
     """The model, loaded into this process, or as the service at `settings.encoder_url` has it.
+
+    Args:
+        say: told what is done when loading takes a while.
 
     Raises:
         PrerequisiteError: it can't be loaded.
@@ -89,7 +94,13 @@ def encoder_for(settings: Settings, model: ModelInfo) -> Encoder:
     """
     if settings.encoder_url:
         return encoders.connect(settings.encoder_url, settings.encoder_token, model=model)
-    return encoders.load(model, device=settings.device)
+    return encoders.load(
+        model,
+        device=settings.device,
+        engine=settings.engine,
+        precision=settings.precision,
+        say=say,
+    )
 
 
 def _model_of_service(settings: Settings) -> ModelInfo:

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from clipstack.cli.options import Collection, Device, EncoderUrl, Model, Option, Wait
+from clipstack.cli.options import (
+    Collection,
+    Device,
+    EncoderUrl,
+    Engine,
+    Model,
+    Option,
+    Precision,
+    Wait,
+)
 from clipstack.cli.state import announce, state_of
 from clipstack.errors import ExitCode
 
@@ -48,6 +57,8 @@ def import_(
         int | None, Option(min=1, metavar="N", help="Refuse larger files.", show_default="400 MiB")
     ] = None,
     device: Device = None,
+    engine: Engine = None,
+    precision: Precision = None,
     encoder_url: EncoderUrl = None,
     wait: Wait = None,
 ) -> None:
@@ -58,7 +69,7 @@ def import_(
     state = state_of(ctx)
     flags: dict[str, Any] = {"collection": collection, "model": model, "metric": metric}
     flags |= {"batch_size": batch_size, "max_pixels": max_pixels, "max_bytes": max_bytes}
-    flags["encoder_url"] = encoder_url
+    flags |= {"encoder_url": encoder_url, "engine": engine, "precision": precision}
     settings = state.settings(**flags, device=device, wait=wait)
     from clipstack.ingest import Request, run
     from clipstack.output import views

@@ -33,6 +33,13 @@ Wait = Annotated[
 Device = Annotated[
     str | None, Option(metavar="DEVICE", help="auto, cpu, cuda or mps.", show_default="auto")
 ]
+Engine = Annotated[
+    str | None, Option(metavar="ENGINE", help="auto, openvino or torch.", show_default="auto")
+]
+Precision = Annotated[
+    str | None,
+    Option(metavar="PRECISION", help="auto, fp32, bf16 or fp16.", show_default="auto"),
+]
 EncoderUrl = Annotated[
     str | None,
     Option(metavar="URL", help="A service that encodes, from `clipstack serve`."),

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from clipstack.cli.options import Collection, Device, EncoderUrl, Model, Null, Option, Wait
+from clipstack.cli.options import (
+    Collection,
+    Device,
+    EncoderUrl,
+    Engine,
+    Model,
+    Null,
+    Option,
+    Precision,
+    Wait,
+)
 from clipstack.cli.state import announce, state_of
 
 
@@ -37,6 +47,8 @@ def search(
     null: Null = False,
     model: Model = None,
     device: Device = None,
+    engine: Engine = None,
+    precision: Precision = None,
     encoder_url: EncoderUrl = None,
     wait: Wait = None,
 ) -> None:
@@ -52,6 +64,8 @@ def search(
         limit=limit,
         model=model,
         device=device,
+        engine=engine,
+        precision=precision,
         encoder_url=encoder_url,
         wait=wait,
     )

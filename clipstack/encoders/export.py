@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders.base import ModelInfo
-from clipstack.encoders.tokens import FILE as TOKENIZER
 from clipstack.errors import ClipstackError, PrerequisiteError
 from clipstack.settings import cache_dir
 
@@ -134,7 +133,7 @@ def write(info: ModelInfo, folder: Path) -> None:
     images, texts = trace(encoder)
     openvino.save_model(images, folder / IMAGES, compress_to_fp16=False)
     openvino.save_model(texts, folder / TEXTS, compress_to_fp16=False)
-    text = save_tokenizer(encoder, folder / TOKENIZER)
+    text = save_tokenizer(encoder, folder)
     np.savez(
         folder / PROBES,
         images=encoder.encode_images(probe_pictures(info)),
@@ -153,9 +152,9 @@ def write(info: ModelInfo, folder: Path) -> None:
 def _main(name: str, folder: str, revision: str, out: str) -> int:
     from clipstack.encoders.models import ModelFolder, describe
 
-    source = "hub" if revision else "folder"
+    model = ModelFolder(name, Path(folder), "hub" if revision else "folder", revision)
     try:
-        write(describe(ModelFolder(name, Path(folder), source, revision)), Path(out))
+        write(describe(model), Path(out))
     except ClipstackError as error:
         sys.stdout.write(json.dumps({"message": error.message, "hint": error.hint}))
         return 1

@@ -8,12 +8,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clipstack.encoders import export
+from clipstack.encoders import export, tokens
 from clipstack.encoders.base import ModelInfo
 from clipstack.encoders.cores import granted
-from clipstack.encoders.tokens import Tokenizer
 from clipstack.encoders.vectors import check_pixels, check_texts, gather
-from clipstack.errors import ClipstackError, PrerequisiteError
+from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 from clipstack.settings import cache_dir
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class OpenVinoEncoder:
         self._info = info
         self._folder = export.exported(info, say)
         self._facts = export.read_facts(self._folder)
-        self._tokenizer = Tokenizer(self._folder, self._facts["text"])
+        self._tokenizer: tokens.Tokenizer | tokens.SentencePieces | None = None
         self._lock = threading.RLock()
         self._towers: dict[str, Any] = {}
         import openvino
@@ -96,15 +95,23 @@ class OpenVinoEncoder:
         check_texts(texts)
         return gather(
             (
-                self._run(export.TEXTS, self._tokenizer.ids(texts[at : at + _TEXTS_AT_ONCE]))
+                self._run(export.TEXTS, self.tokenizer.ids(texts[at : at + _TEXTS_AT_ONCE]))
                 for at in range(0, len(texts), _TEXTS_AT_ONCE)
             ),
             self._info,
         )
 
+    @property
+    def tokenizer(self) -> tokens.Tokenizer | tokens.SentencePieces:
+        """What makes token ids of texts; an import of pictures never loads it."""
+        with self._lock:
+            if self._tokenizer is None:
+                self._tokenizer = tokens.load(self._folder, self._facts["text"])
+            return self._tokenizer
+
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, with those that mark its ends, before any is cut off."""
-        return self._tokenizer.counts(texts)
+        return self.tokenizer.counts(texts)
 
     def _run(self, tower: str, inputs: Any) -> NDArray[np.float32]:
         with self._lock:
@@ -140,7 +147,7 @@ class OpenVinoEncoder:
                 got = request.infer([export.probe_pictures(self._info)])[0]
             else:
                 expected = probes["texts"]
-                got = request.infer(self._tokenizer.ids(export.PROBE_TEXTS))[0]
+                got = request.infer(self.tokenizer.ids(export.PROBE_TEXTS))[0]
         cosine = float(_cosines(got, expected).min())
         if not cosine >= LEAST_COSINE[self.precision]:
             raise ClipstackError(
@@ -153,6 +160,10 @@ class OpenVinoEncoder:
         self._checked.remember(key, cosine)
 
     def _precision(self, asked: str) -> str:
+        if asked not in PRECISIONS:
+            raise UsageError(
+                f"{asked!r} is no precision of OpenVINO's", hint=f"Use {', '.join(PRECISIONS)}."
+            )
         able = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if asked == "bf16" and not able:
             raise PrerequisiteError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clipstack.encoders import tokens
 from clipstack.encoders.torch_engine import TorchEncoder, pooled
 from clipstack.errors import PrerequisiteError
 
@@ -41,25 +43,34 @@ def trace(encoder: TorchEncoder) -> tuple[Any, Any]:
     return images, texts
 
 
-def save_tokenizer(encoder: TorchEncoder, path: Path) -> dict[str, Any]:
-    """Write the tokenizer as the `tokenizers` library reads it; returns how it pads and cuts.
+def save_tokenizer(encoder: TorchEncoder, folder: Path) -> dict[str, Any]:
+    """Write the tokenizer down so that `tokens.load` can read it; returns how it pads and cuts.
 
     Raises:
         PrerequisiteError: it is one that only transformers can run.
     """
-    backend = getattr(encoder.tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise PrerequisiteError(
-            f"the tokenizer of {encoder.info.name} can't be used without transformers"
-        )
-    backend.save(str(path))
-    rules = encoder.facts.text
-    return {
+    tokenizer, rules = encoder.tokenizer, encoder.facts.text
+    facts = {
         "padding": rules.padding,
         "length": rules.length,
         "attention_mask": rules.attention_mask,
-        "pad_id": int(encoder.tokenizer.pad_token_id),
-        "pad_token": str(encoder.tokenizer.pad_token),
+        "pad_id": int(tokenizer.pad_token_id),
+        "pad_token": str(tokenizer.pad_token),
+    }
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.save(str(folder / tokens.FILE))
+        return facts
+    if rules.files[0].name != tokens.PIECES:
+        raise PrerequisiteError(
+            f"the tokenizer of {encoder.info.name} can't be used without transformers",
+            hint="Add `--engine torch`.",
+        )
+    shutil.copyfile(rules.files[0], folder / tokens.PIECES)
+    return facts | {
+        "eos_id": int(tokenizer.eos_token_id),
+        "unk_token": str(tokenizer.unk_token),
+        "lowercase": bool(tokenizer.do_lower_case),
     }
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from transformers import AutoModel, AutoProcessor
 
-from clipstack.encoders import load
+from clipstack import encoders
 from clipstack.encoders.torch_engine import TorchEncoder
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 from clipstack.images.decode import decode
@@ -26,6 +26,10 @@ PADDING = {
     "siglip": {"padding": "max_length", "max_length": 64, "truncation": True},
     "siglip2": {"padding": "max_length", "max_length": 64, "truncation": True},
 }
+
+
+def load(model, **options):
+    return encoders.load(model, engine="torch", **options)
 
 
 class Reference:
