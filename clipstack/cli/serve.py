@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clipstack.cli.options import Device, Option
+from clipstack.cli.options import Device, Engine, Option, Precision
 from clipstack.cli.state import state_of
 
 
@@ -33,10 +33,12 @@ def serve(
         Option(min=1, metavar="N", help="Processes, each with its own model.", show_default="1"),
     ] = None,
     device: Device = None,
+    engine: Engine = None,
+    precision: Precision = None,
 ) -> None:
     """Run the HTTP service here until Ctrl-C: pictures and texts in, vectors out."""
     state = state_of(ctx)
-    settings = state.settings(model=model, device=device)
+    settings = state.settings(model=model, device=device, engine=engine, precision=precision)
     from clipstack.encoders.models import resolve
     from clipstack.output import stack_views
     from clipstack.output.progress import DownloadProgress
@@ -44,7 +46,15 @@ def serve(
 
     with DownloadProgress(state.out, settings.model) as download:
         folder = resolve(settings.model, download=True, progress=download)
-    one = serving.prepare(folder, host, port, workers, settings.device)
+    one = serving.prepare(
+        folder,
+        host,
+        port,
+        workers,
+        device=settings.device,
+        engine=settings.engine,
+        precision=settings.precision,
+    )
     state.out.show(stack_views.serving(one))
     state.out.hint(stack_views.serving_hints(one))
     serving.start(one)

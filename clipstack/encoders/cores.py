@@ -7,10 +7,14 @@ from pathlib import Path
 
 
 def granted() -> int:
-    """Cores this process may keep busy: of its affinity, and of its control group's quota.
+    """Cores this process may keep busy: of its affinity, of its control group's quota, and no more
+    than OMP_NUM_THREADS, by which PyTorch goes too.
 
     Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max.
     """
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()

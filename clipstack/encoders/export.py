@@ -15,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders.base import ModelInfo
 from clipstack.errors import ClipstackError, PrerequisiteError
+from clipstack.images.geometry import Geometry
 from clipstack.settings import cache_dir
 
 if TYPE_CHECKING:
@@ -32,11 +34,49 @@ PROBE_TEXTS = ("a photo of a dog", "two red circles", "x", "an old house by the 
 _PROBE_PICTURES = 4
 
 
+def shipped(folder: Path) -> Path:
+    """Where a model folder has its export, if it was shipped with one."""
+    return folder / "openvino"
+
+
+def shipped_info(name: str, revision: str, folder: Path) -> ModelInfo | None:
+    """What is known of a model that was shipped as an export, without its weights; else None.
+
+    Raises:
+        PrerequisiteError: the export is not one of this version of clipstack's.
+    """
+    if not (shipped(folder) / FACTS).is_file():
+        return None
+    try:
+        facts = read_facts(shipped(folder))
+        known = facts["info"]
+        geometry = known["geometry"]
+        crop = geometry["crop"]
+        return ModelInfo(
+            name=name,
+            revision=revision,
+            fingerprint=str(facts["fingerprint"]),
+            dimension=int(known["dimension"]),
+            family=str(known["family"]),
+            geometry=Geometry(
+                resize=geometry["resize"],
+                size=tuple(geometry["size"]),
+                crop=tuple(crop) if crop else None,
+                resample=int(geometry["resample"]),
+            ),
+            context_length=int(known["context_length"]),
+            folder=folder,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise PrerequisiteError(
+            f"{shipped(folder) / FACTS} can't be used: {error}", hint="Build the image again."
+        ) from None
+
+
 def export_folder(info: ModelInfo) -> Path:
     """Where the export of this model is, or would be."""
-    beside = info.folder / "openvino"
-    if (beside / FACTS).is_file():  # a model that is shipped with its export
-        return beside
+    if (shipped(info.folder) / FACTS).is_file():
+        return shipped(info.folder)
     return cache_dir() / "openvino" / f"{info.fingerprint[:32]}-{SCHEMA}"
 
 
@@ -142,7 +182,12 @@ def write(info: ModelInfo, folder: Path) -> None:
     facts = {
         "schema": SCHEMA,
         "fingerprint": info.fingerprint,
-        "model": info.name,
+        "info": {
+            "dimension": info.dimension,
+            "family": info.family,
+            "geometry": asdict(info.geometry),
+            "context_length": info.context_length,
+        },
         "openvino": openvino.__version__,
         "text": text,
     }

@@ -9,9 +9,11 @@ from typing import Literal
 
 from clipstack.encoders import hub
 from clipstack.encoders.base import ModelInfo
+from clipstack.encoders.export import shipped_info
 from clipstack.encoders.facts import is_dual_encoder, read_facts
 from clipstack.encoders.fingerprint import fingerprint
 from clipstack.encoders.hub import HubName, Progress
+from clipstack.encoders.weights import has_weights
 from clipstack.errors import NotFoundError, PrerequisiteError, UsageError
 from clipstack.settings import DEFAULT_MODEL
 
@@ -116,6 +118,10 @@ def describe(folder: ModelFolder | Path) -> ModelInfo:
     """
     if not isinstance(folder, ModelFolder):
         folder = _local(str(folder), folder)
+    if not has_weights(folder.path):
+        info = shipped_info(folder.name, folder.revision, folder.path)
+        if info is not None:
+            return info
     facts = read_facts(folder.path)
     return ModelInfo(
         name=folder.name,

@@ -18,6 +18,11 @@ _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 _GIT_LFS = b"version https://git-lfs"
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether there is any file of weights, or an index of some."""
+    return any((folder / name).is_file() for name in ORDER)
+
+
 def weights_files(folder: Path) -> list[Path]:
     """The files that hold the weights, in the order of their names.
 

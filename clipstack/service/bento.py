@@ -16,6 +16,7 @@ import bentoml
 from _bentoml_sdk import Service
 from bentoml.exceptions import BentoMLException
 
+from clipstack import encoders
 from clipstack.errors import ClipstackError
 from clipstack.service import image, options
 from clipstack.service.api import Api
@@ -61,7 +62,12 @@ class ClipImageVectorizer:
         _api.vectorizer = Vectorizer(
             _options,
             partial(model_folder, svc.bento),
-            device=os.environ.get("CLIPSTACK_DEVICE") or "auto",
+            load=partial(
+                encoders.load,
+                device=os.environ.get("CLIPSTACK_DEVICE") or "auto",
+                engine=os.environ.get("CLIPSTACK_ENGINE") or "auto",
+                precision=os.environ.get("CLIPSTACK_PRECISION") or "auto",
+            ),
         )
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]

@@ -14,6 +14,8 @@ import os
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from clipstack.encoders.choice import choose
+
 if TYPE_CHECKING:
     from bentoml.images import Image
     from bentoml.models import BentoModel
@@ -23,28 +25,44 @@ MODEL = "clip_model"
 VARIABLE = "CLIPSTACK_BENTO_MODEL"
 """Names the stored model that a bento built now carries; else the newest `clip_model`."""
 
+ENGINE = "CLIPSTACK_BENTO_ENGINE"
+"""Names the engine of a bento built now, "openvino" or "torch"; else the one this machine has."""
+
 PYTHON = "3.11"
 PACKAGES = (
-    *("torch", "transformers", "tokenizers", "huggingface_hub", "safetensors", "sentencepiece"),
-    *("protobuf", "numpy", "pillow", "opencv-python-headless", "platformdirs"),
+    *("tokenizers", "sentencepiece", "numpy", "pillow", "opencv-python-headless", "platformdirs"),
+    *("huggingface_hub",),
 )
 """What `clipstack.images` and `clipstack.encoders` import; the rest comes with BentoML."""
+OF_ENGINE = {
+    "openvino": ("openvino",),
+    "torch": ("torch", "transformers", "safetensors", "protobuf"),
+}
 
 # uv reads these when the image is built just as when its versions were locked.
 _UV = ("UV_TORCH_BACKEND", "UV_INDEX_STRATEGY")
 
 _VENV = "/app/.venv"
-# Tests and headers of PyTorch and others.
+# Tests and headers of PyTorch and others; OpenVINO's devices that no CPU image has, and its readers
+# of other formats.
 _UNUSED = (
+    *(f"openvino/libs/libopenvino_{name}_plugin.so*" for name in ("intel_gpu", "intel_npu")),
+    *(f"openvino/libs/libopenvino_{name}_frontend.so*" for name in ("pytorch", "tensorflow")),
+    *(f"openvino/libs/libopenvino_{name}_frontend.so*" for name in ("onnx", "paddle", "jax")),
+    "openvino/libs/libopenvino_intel_npu*",
     *("torch/test", "torch/include", "torch/share", "torch/bin/test_*", "torch/bin/*Test"),
     *("torch/bin/protoc*", "*/tests", "*/*/tests"),
 )
 # uv compiles everything, which is 230 MB of byte code, most of it for models of transformers that
 # are never loaded. What this imports is compiled again; the service's user can't write there.
-_WARM_UP = (
-    "import bentoml, cv2, PIL.Image, torch, transformers.models.auto, _bentoml_impl.server.app, "
-    "transformers.models.clip.modeling_clip, transformers.models.siglip.modeling_siglip"
-)
+_WARM_UP = {
+    "openvino": "import bentoml, cv2, PIL.Image, openvino, tokenizers, _bentoml_impl.server.app",
+    "torch": (
+        "import bentoml, cv2, PIL.Image, torch, transformers.models.auto, "
+        "_bentoml_impl.server.app, transformers.models.clip.modeling_clip, "
+        "transformers.models.siglip.modeling_siglip"
+    ),
+}
 _HEALTH = (
     "import os, urllib.request as u; "
     "p = os.environ.get('PORT') or os.environ.get('BENTOML_PORT') or '3000'; "
@@ -74,17 +92,18 @@ def image(model: BentoModel | None) -> Image:
     """The image of a bento that carries `model`, or the built-in `shapes` for None."""
     from bentoml.images import Image
 
+    engine = os.environ.get(ENGINE) or choose("auto", "cpu")
     made = Image(base_image=f"python:{PYTHON}-slim", distro="", python_version=PYTHON)
     settings = [f"ENV {name}={os.environ[name]}" for name in _UV if os.environ.get(name)]
     made.run("\n".join(["true", "", "FROM base-container AS packages", *settings]))
-    made.python_packages(*(_pinned(name) for name in PACKAGES))
+    made.python_packages(*(_pinned(name) for name in (*PACKAGES, *OF_ENGINE[engine])))
     packages = f"{_VENV}/lib/python{PYTHON}/site-packages"
     made.run(
         "\n".join(
             [
                 f"cd {packages} && rm -rf {' '.join(_UNUSED)}"
                 " && find . -name __pycache__ -prune -exec rm -rf {} +"
-                f" && {_VENV}/bin/python -c '{_WARM_UP}'",
+                f" && {_VENV}/bin/python -c '{_WARM_UP[engine]}'",
                 "",
                 "FROM base-container",
                 f"COPY --from=packages {_VENV} {_VENV}",

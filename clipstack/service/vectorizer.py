@@ -53,11 +53,14 @@ class Vectorizer:
     Args:
         options: limits and sizes.
         find_model: the model's folder; runs in the loading thread.
-        device: as for `encoders.load`.
+        load: an engine with the model in it; runs in the loading thread too.
     """
 
     def __init__(
-        self, options: Options, find_model: Callable[[], ModelFolder], device: str = "auto"
+        self,
+        options: Options,
+        find_model: Callable[[], ModelFolder],
+        load: Callable[[ModelInfo], LocalEncoder] = encoders.load,
     ) -> None:
         self.options = options
         self._limits = Limits(max_bytes=options.max_bytes, max_pixels=options.max_pixels)
@@ -67,7 +70,7 @@ class Vectorizer:
         self._admitted = 0
         self._encoder: LocalEncoder | None = None
         self._failure = ""
-        self._loading: Future[None] = self._one_thread.submit(self._load, find_model, device)
+        self._loading: Future[None] = self._one_thread.submit(self._load, find_model, load)
         self._decode_seconds = self._metrics.decode.labels("image")
         self._pictures = Batcher(
             "image", self._encode_pictures, self._one_thread, options.batch, self._metrics
@@ -196,11 +199,13 @@ class Vectorizer:
         cut = {n for n, count in zip(long, counts, strict=True) if count > length}
         return [Embedding(vector, n in cut) for n, vector in enumerate(vectors)]
 
-    def _load(self, find_model: Callable[[], ModelFolder], device: str) -> None:
+    def _load(
+        self, find_model: Callable[[], ModelFolder], load: Callable[[ModelInfo], LocalEncoder]
+    ) -> None:
         try:
             started = perf_counter()
             info = describe(find_model())
-            encoder = encoders.load(info, device=device)
+            encoder = load(info)
             encoder.encode_images(np.zeros((1, *info.geometry.shape, 3), np.uint8))
             encoder.encode_texts(["a picture"])
             self._encoder = encoder

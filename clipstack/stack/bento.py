@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from clipstack.encoders import export
 from clipstack.encoders.base import ModelInfo
+from clipstack.encoders.choice import has_openvino
 from clipstack.encoders.models import ModelFolder, describe
 from clipstack.encoders.weights import weights_files
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
@@ -97,10 +99,11 @@ def build(
         raise UsageError(f"{tag!r} can't be the name of an image")
     engine = docker.engine() if containerize else None
     info = describe(model)
+    target = platform or (f"linux/{engine.architecture}" if engine else "")
+    runs_on = engine_for(target)
     events.stage("Storing the model")
-    stored = store(model, info)
-    here = f"linux/{engine.architecture}" if engine else ""
-    bento = _build(stored, PLATFORMS.get(platform or here), events)
+    stored = store(model, info, runs_on)
+    bento = _build(stored, PLATFORMS.get(target), runs_on, events)
     _refuse_cuda(bento)
     size = 0
     if containerize:
@@ -110,8 +113,17 @@ def build(
     return Built(bento, info, stored, tag if containerize else "", size, seconds)
 
 
-def store(model: ModelFolder, info: ModelInfo) -> str:
+def engine_for(platform: str) -> str:
+    """The engine of an image for `platform` ("" is this machine's): OpenVINO is for x86."""
+    if platform and platform != "linux/amd64":
+        return "torch"
+    return "openvino" if has_openvino() else "torch"
+
+
+def store(model: ModelFolder, info: ModelInfo, engine: str) -> str:
     """Put a model into BentoML's model store, unless it is there.
+
+    For OpenVINO it is the exported graphs, for PyTorch the weights.
 
     Returns:
         Its tag there: the same for the same files under the same name.
@@ -122,29 +134,35 @@ def store(model: ModelFolder, info: ModelInfo) -> str:
 
     # A folder's path is of this machine only; its name is enough to know it by.
     name = model.path.name if model.source == "folder" else model.name.partition("@")[0]
-    identity = hashlib.sha256(f"{name}@{model.revision}".encode()).hexdigest()
+    said = f"{name}@{model.revision} {engine} {export.SCHEMA}"
+    identity = hashlib.sha256(said.encode()).hexdigest()
     tag = f"{recipe.MODEL}:{info.fingerprint[:12]}-{identity[:6]}"
     try:
         bentoml.models.get(tag)
     except NotFound:
         metadata = {served.NAME: name, served.REVISION: model.revision}
         with bentoml.models.create(tag, metadata=metadata) as made:
-            for file in _files(model.path):
-                target = Path(made.path) / file.relative_to(model.path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, target)
+            folder = Path(made.path)
+            if engine == "openvino":
+                shutil.copytree(export.exported(info), export.shipped(folder))
+            else:
+                _copy_weights(model.path, folder)
     return tag
 
 
-def _files(folder: Path) -> list[Path]:
+def _copy_weights(model: Path, folder: Path) -> None:
     """The files of a model that are read: its weights in one format, and its small ones."""
-    small = [path for path in folder.iterdir() if path.suffix in _SMALL and path.is_file()]
-    return [*weights_files(folder), *(path for path in small)]
+    small = [path for path in model.iterdir() if path.suffix in _SMALL and path.is_file()]
+    for file in [*weights_files(model), *small]:
+        target = folder / file.relative_to(model)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
 
 
-def _build(stored: str, platform: str | None, events: Events) -> str:
+def _build(stored: str, platform: str | None, engine: str, events: Events) -> str:
     events.stage("bentoml build")
-    variables = environment(**uv_settings(os.environ), **{recipe.VARIABLE: stored})
+    given = {recipe.VARIABLE: stored, recipe.ENGINE: engine}
+    variables = environment(**uv_settings(os.environ), **given)
     # It would be the service's own setting, not the model of the bento.
     variables.pop(served.VARIABLE, None)
     found = []

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
+from clipstack.encoders.choice import choose
 from clipstack.encoders.models import ModelFolder
 from clipstack.errors import PrerequisiteError, UsageError
 from clipstack.service import model as served
@@ -18,13 +19,15 @@ from clipstack.stack.context import environment, home
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A service that can be started: its address, model, worker processes and device."""
+    """A service that can be started: its address, model, worker processes and engine."""
 
     host: str
     port: int
     model: ModelFolder
     workers: int
     device: str
+    engine: str
+    precision: str
 
     @property
     def url(self) -> str:
@@ -35,7 +38,14 @@ class Serving:
 
 
 def prepare(
-    model: ModelFolder, host: str, port: int, workers: int | None, device: str = "auto"
+    model: ModelFolder,
+    host: str,
+    port: int,
+    workers: int | None,
+    *,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "auto",
 ) -> Serving:
     """Check that the service can be started.
 
@@ -44,13 +54,14 @@ def prepare(
         host: the address or name to listen on.
         port: the TCP port to listen on.
         workers: processes, each with its own copy of the model; None for what the environment says.
-        device: as for `encoders.load`.
+        device, engine, precision: as for `encoders.load`.
 
     Raises:
         PrerequisiteError: the port is taken, or this user may not listen on it.
-        UsageError: this machine has no such address.
+        UsageError: this machine has no such address, or there is no such engine.
     """
     home()
+    choose(engine, device)
     wanted = workers if workers is not None else options.from_environment().workers
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -70,7 +81,7 @@ def prepare(
                 f"port {port} is taken",
                 hint=f"Add `--port {port + 1}`, or stop what uses it: `lsof -i :{port}` names it.",
             ) from None
-    return Serving(host, port, model, wanted, device)
+    return Serving(host, port, model, wanted, device, engine, precision)
 
 
 def start(serving: Serving) -> NoReturn:
@@ -83,6 +94,8 @@ def start(serving: Serving) -> NoReturn:
             served.VARIABLE: name,
             f"{options.PREFIX}WORKERS": str(serving.workers),
             "CLIPSTACK_DEVICE": serving.device,
+            "CLIPSTACK_ENGINE": serving.engine,
+            "CLIPSTACK_PRECISION": serving.precision,
         }
     )
     command = [sys.executable, "-m", "bentoml", "serve", "service:svc"]
