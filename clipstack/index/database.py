@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -14,14 +13,13 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clipstack.errors import ClipstackError, UnreachableError, UsageError
-from clipstack.settings import cache_dir
+from clipstack.index import light
+from clipstack.index.engine import Engine
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -53,7 +51,7 @@ class Database:
         self._lock.acquire(wait)
         try:
             self._server, self.client = _start(self.path)
-            self._lock.describe(server_pid=self._server._p.pid)
+            self._lock.describe(server_pid=self._server.pid)
         except BaseException:
             self._lock.release()
             raise
@@ -96,65 +94,17 @@ def _checked(path: Path) -> Path:
     return path.resolve()
 
 
-def _start(path: Path) -> tuple[Any, MilvusClient]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pkg_resources, which milvus_lite imports
-        from milvus_lite.server import Server
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-
-    class Engine(Server):  # type: ignore[misc]
-        """Milvus Lite's engine in surroundings of its own."""
-
-        @property
-        def args(self) -> list[str]:
-            return ["env", *_surroundings(path), *map(str, super().args)]
-
-    server = Engine(str(path))
-    with _quiet_root_logger(), _sigint_blocked():
-        started = server.init() and server.start()
+def _start(path: Path) -> tuple[Engine, MilvusClient]:
+    server = Engine(path)
     try:
-        if started:
+        with light.imports():
             from pymilvus import MilvusClient
 
-            return server, MilvusClient(uri=server.uds_path)
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+        return server, MilvusClient(uri=server.uri)
     except BaseException:
         server.stop()
         raise
-    server.stop()
-    raise ClipstackError(
-        f"{path}: the embedded Milvus does not open it",
-        hint="It may not be a Milvus Lite file, or be damaged. Move it away and import again, "
-        "or choose another with CLIPSTACK_DATABASE.",
-    )
-
-
-def _surroundings(path: Path) -> list[str]:
-    """Variables of the engine: a home of its own, as engines on other files that start at the same
-    time would trip over each other in ~/.cache/milvus; and no log file in /tmp for every run."""
-    home = cache_dir() / "milvus" / hashlib.blake2b(bytes(path), digest_size=8).hexdigest()
-    home.mkdir(parents=True, exist_ok=True)
-    return [f"HOME={home}", "GLOG_minloglevel=3"]
-
-
-@contextlib.contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """What is started inside never sees Ctrl-C: the terminal sends it to children too."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _quiet_root_logger() -> Iterator[None]:
-    """milvus_lite reports through the root logger, which would print to stderr."""
-    before = logging.root.level
-    logging.root.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logging.root.setLevel(before)
 
 
 class _Lock:
