@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 _ABSENT = ("pandas", "pandas.api", "pandas.api.types", "requests", "requests.exceptions")
 _LOCK = threading.Lock()
@@ -38,7 +38,9 @@ def imports() -> Iterator[None]:
 class _StandIn(ModuleType):
     """A module whose classes nothing is an instance of, and whose functions are the real ones."""
 
-    __path__: ClassVar[list[str]] = []
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__ = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
