@@ -14,7 +14,18 @@ from typer._click.exceptions import ClickException  # typer re-exports only some
 from typer.core import TyperGroup
 
 from clipstack import __version__
-from clipstack.cli import build, collections, config, demo, import_, models, search, serve
+from clipstack.cli import (
+    build,
+    collections,
+    config,
+    demo,
+    doctor,
+    health,
+    import_,
+    models,
+    search,
+    serve,
+)
 from clipstack.cli.options import Option
 from clipstack.cli.state import State
 from clipstack.errors import ClipstackError, ExitCode, UsageError
@@ -79,6 +90,8 @@ app = typer.Typer(
 app.command("import")(import_.import_)
 app.command("search")(search.search)
 app.command("demo")(demo.demo)
+app.command("health")(health.health)
+app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
 app.command("build")(build.build)
 app.add_typer(collections.app, name="collections")
