@@ -19,7 +19,9 @@ from clipstack.cli import (
     collections,
     config,
     demo,
+    doctor,
     down,
+    health,
     import_,
     logs,
     models,
@@ -91,23 +93,29 @@ app = typer.Typer(
         "auto_envvar_prefix": "CLIPSTACK",
     },
 )
-app.command("import")(import_.import_)
-app.command("search")(search.search)
-app.command("demo")(demo.demo)
-app.command("serve")(serve.serve)
-app.command("build")(build.build)
-app.command("up")(up.up)
-app.command("down")(down.down)
-app.command("start")(services.start)
-app.command("stop")(services.stop)
-app.command("restart")(services.restart)
-app.command("status")(status.status)
-app.command("logs")(logs.logs)
-app.command("open")(status.open_)
-app.add_typer(collections.app, name="collections")
-app.add_typer(target_.app, name="target")
-app.add_typer(models.app, name="models")
-app.add_typer(config.app, name="config")
+_PICTURES, _STACK, _SETUP = "Pictures", "The stack", "Set up and look after"
+for _name, _command, _panel in (
+    ("import", import_.import_, _PICTURES),
+    ("search", search.search, _PICTURES),
+    ("demo", demo.demo, _PICTURES),
+    ("up", up.up, _STACK),
+    ("down", down.down, _STACK),
+    ("start", services.start, _STACK),
+    ("stop", services.stop, _STACK),
+    ("restart", services.restart, _STACK),
+    ("status", status.status, _STACK),
+    ("logs", logs.logs, _STACK),
+    ("open", status.open_, _STACK),
+    ("health", health.health, _SETUP),
+    ("doctor", doctor.doctor, _SETUP),
+    ("serve", serve.serve, _SETUP),
+    ("build", build.build, _SETUP),
+):
+    app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(collections.app, name="collections", rich_help_panel=_PICTURES)
+app.add_typer(target_.app, name="target", rich_help_panel=_SETUP)
+app.add_typer(models.app, name="models", rich_help_panel=_SETUP)
+app.add_typer(config.app, name="config", rich_help_panel=_SETUP)
 
 
 @app.callback()

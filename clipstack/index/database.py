@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -157,6 +158,24 @@ def _quiet_root_logger() -> Iterator[None]:
         logging.root.setLevel(before)
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Who has a database open: `held` by anyone now; the last one's process id (0: not known) and
+    command, which stay when it was killed."""
+
+    held: bool
+    pid: int
+    command: str
+
+
+def use(path: Path) -> Use:
+    """Who has the database at `path` open, without opening it."""
+    lock = _Lock(path.expanduser().absolute().resolve())
+    note = lock._read_note()
+    pid = note.get("pid")
+    return Use(lock.is_held(), pid if isinstance(pid, int) else 0, str(note.get("command", "")))
+
+
 class _Lock:
     """An advisory lock beside the database, with a note of who holds it."""
 
@@ -181,6 +200,17 @@ class _Lock:
         self._file = file
         self._await_orphan()
         self.describe()
+
+    def is_held(self) -> bool:
+        """Whether another process holds it; makes no file."""
+        try:
+            with self._path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def describe(self, **facts: int) -> None:
         """Say in the note who this process is."""

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from clipstack.index.collections import Described
 from clipstack.output.out import View, printable, shortened
-from clipstack.pipeline import Outcome, Summary
-from clipstack.search import Result
 from clipstack.settings import NAMES, Settings
 from clipstack.settings import shown as shown_setting
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # search and pipeline import numpy and the decoders
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
+
+    from clipstack.pipeline import Summary
+    from clipstack.search import Result
 
 L2_NOTE = "Using L2 (Euclidean distance) for search..."
 _SHOWN_FAILURES = 20
@@ -89,6 +90,8 @@ def hits(result: Result, target: str) -> View:
 
 def imported(summary: Summary, *, target: str, collection: str, dry_run: bool = False) -> View:
     """What an import did, or under `dry_run` would do."""
+    from clipstack.pipeline import Outcome
+
     counts = {outcome.value: summary.counts[outcome] for outcome in Outcome}
     reasons = Counter(str(failure.reason) for failure in summary.failures)
     written = counts["new"] + counts["changed"]

@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "config show origin": ("config", "show", "--origin"),
     "config path": ("config", "path"),
     "config init": ("config", "init"),
+    "health": ("health",),
+    "doctor": ("doctor",),
 }
 # What has to be somewhere in stdout, in the modes named.
 EXPECTED: dict[str, dict[str, str]] = {
@@ -57,6 +59,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "config show origin": {"human": "default", "plain": "batch_size\t32\tdefault"},
     "config path": {"human": "config.toml", "plain": "user\t", "quiet": "config.toml"},
     "config init": {"human": "clipstack.toml", "quiet": "clipstack.toml", "json": '"written"'},
+    "health": {"human": "80 rows in 2", "plain": "model\tok\t", "json": '"healthy": true'},
+    "doctor": {"human": "pymilvus", "plain": "versions\tok\tpymilvus", "json": '"ok": true'},
 }
 
 
