@@ -41,7 +41,7 @@ def examine(
         "images": lambda: services.image_checks(settings),
         "Milvus": lambda: services.milvus_checks(settings),
         "clock": lambda: services.clock_checks(settings),
-        "leftovers": lambda: leftovers.checks(settings.project),
+        "leftovers": leftovers.checks,
     }
     done = side_by_side.run({name: _safely(name, one) for name, one in work.items()}, SECONDS)
     groups = []

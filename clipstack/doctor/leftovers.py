@@ -12,11 +12,10 @@ from clipstack.stack.checks import Check, Level
 from clipstack.stack.remains import Remains
 
 
-def checks(project: str) -> list[Check]:
+def checks() -> list[Check]:
     """Stacks that `up` knows nothing of, notes of stacks that are gone, half-written files.
 
-    Args:
-        project: the stack in use; while it runs it is no leftover, whoever started it.
+    A stack that runs is no leftover, whoever started it.
     """
     known = variables.projects()
     found = []
@@ -26,7 +25,7 @@ def checks(project: str) -> list[Check]:
             *(
                 _unknown(one)
                 for name, one in stacks.items()
-                if name not in known and not (name == project and one.running)
+                if name not in known and not one.running
             ),
             *(_stopped(name, stacks[name]) for name in known if _is_stopped(name, stacks)),
             *(_forgotten(name) for name in known if name not in stacks),

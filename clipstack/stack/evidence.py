@@ -5,14 +5,12 @@ What is returned holds secrets as it comes; doctor/redaction.py takes them out.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from clipstack.errors import PrerequisiteError
-from clipstack.settings.variables import compose_folder
-from clipstack.stack import engine
+from clipstack.stack import compose, engine
 from clipstack.stack.engine import PROJECT_LABEL
 
 _SECONDS = 5.0
@@ -54,9 +52,8 @@ def of_containers(project: str, lines: int) -> tuple[dict[str, Any], dict[str, s
 
 def compose_config(values: Mapping[str, str]) -> str:
     """The stack as Compose reads it, as YAML."""
-    file = compose_folder() / "compose.yaml"
-    line = ["docker", "compose", "--file", str(file), "config"]
-    world = {**os.environ, **{name: value for name, value in values.items() if value}}
+    line = ["docker", "compose", *(f"--file={file}" for file in compose.files(values)), "config"]
+    world = compose.environment(values)
     for name in ("CLIPSTACK_MINIO_USER", "CLIPSTACK_MINIO_PASSWORD"):
         world.setdefault(name, "(not made yet)")
     try:
