@@ -122,7 +122,8 @@ app.add_typer(config.app, name="config", rich_help_panel=_SETUP)
 def root(
     ctx: typer.Context,
     target: Annotated[
-        str | None, Option(metavar="NAME", help="Where the vectors live.", show_default="the current one")
+        str | None,
+        Option(metavar="NAME", help="Where the vectors live.", show_default="the current one"),
     ] = None,
     json: Annotated[bool, Option("--json", help="One JSON document on stdout.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Paths or names only.")] = False,

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from clipstack.cli.options import Collection, Device, EncoderUrl, Model, Option, Wait
+from clipstack.cli.options import (
+    Collection,
+    Device,
+    EncoderUrl,
+    Index,
+    IndexParams,
+    Model,
+    Option,
+    Wait,
+)
 from clipstack.cli.state import announce, state_of
 from clipstack.errors import ExitCode
 
@@ -28,6 +37,8 @@ def import_(
             metavar="METRIC", help="COSINE, L2 or IP, for a new collection.", show_default="COSINE"
         ),
     ] = None,
+    index: Index = None,
+    index_params: IndexParams = None,
     batch_size: Annotated[
         int | None, Option(min=1, metavar="N", help="Pictures encoded at once.", show_default="32")
     ] = None,
@@ -50,6 +61,14 @@ def import_(
     device: Device = None,
     encoder_url: EncoderUrl = None,
     wait: Wait = None,
+    patience: Annotated[
+        float | None,
+        Option(
+            metavar="SECONDS",
+            help="Seconds to wait for a service that goes away meanwhile.",
+            show_default="120",
+        ),
+    ] = None,
 ) -> None:
     """Make pictures searchable.
 
@@ -58,7 +77,8 @@ def import_(
     state = state_of(ctx)
     flags: dict[str, Any] = {"collection": collection, "model": model, "metric": metric}
     flags |= {"batch_size": batch_size, "max_pixels": max_pixels, "max_bytes": max_bytes}
-    flags["encoder_url"] = encoder_url
+    flags |= {"encoder_url": encoder_url, "patience": patience}
+    flags |= {"index": index, "index_params": index_params}
     settings = state.settings(**flags, device=device, wait=wait)
     from clipstack.ingest import Request, run
     from clipstack.output import views

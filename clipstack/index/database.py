@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clipstack.errors import ClipstackError, UnreachableError, UsageError
+from clipstack.index.client import Client
 from clipstack.settings import cache_dir
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,33}\.db")
 class Database:
     """The embedded Milvus on one file, open in this process alone until it is closed.
 
-    Use as a context manager. `client` is a pymilvus MilvusClient.
+    Use as a context manager. `client` has the methods of a pymilvus MilvusClient.
     """
 
     def __init__(self, path: Path, *, wait: float) -> None:
@@ -53,7 +54,8 @@ class Database:
         self._lock = _Lock(self.path)
         self._lock.acquire(wait)
         try:
-            self._server, self.client = _start(self.path)
+            self._server, client = _start(self.path)
+            self.client = Client(client, str(self.path))
             self._lock.describe(server_pid=self._server._p.pid)
         except BaseException:
             self._lock.release()
