@@ -216,7 +216,9 @@ class _Lock:
 
     def describe(self, **facts: int) -> None:
         """Say in the note who this process is."""
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        program = Path(sys.argv[0])
+        name = program.parent.name if program.name == "__main__.py" else program.name
+        command = shlex.join([name, *sys.argv[1:]])
         self._note.write_text(json.dumps({"pid": os.getpid(), "command": command, **facts}))
 
     def release(self) -> None:
