@@ -76,9 +76,9 @@ def _table(report: Report) -> RenderableType:
         found = [one.check for one in group.findings]
         for check in _in_one_line(found) if group.name == "versions" else found:
             mark, style = _MARKS[check.level]
-            said = Text(
-                "" if check.name == group.name else f"{printable(check.name)}: ", style="dim"
-            )
+            # "image a:1: MinIO: a:1 is here" would say it twice.
+            told = check.name == group.name or check.name.rpartition(" ")[2] in check.message
+            said = Text("" if told else f"{printable(check.name)}: ", style="dim")
             said.append(printable(check.message), style="not dim")
             for line in check.fix.splitlines():
                 said.append(f"\n{printable(line)}", style="not dim cyan")
