@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from clipstack.errors import ImageError, UsageError
 from clipstack.images.decode import Limits
 from clipstack.images.scan import scan
-from clipstack.index import collections
+from clipstack.index import collections, indexes, upkeep
+from clipstack.index.indexes import Index
 from clipstack.index.store import Store
+from clipstack.patience import Patience
 from clipstack.pipeline import Events, Found, Summary, ingest, plan
 from clipstack.settings import Settings
 from clipstack.workspace import encoder_for, has_database, model_for, open_database
 
 if TYPE_CHECKING:
     from clipstack.encoders.base import ModelInfo
+    from clipstack.index.client import Client
     from clipstack.index.database import Database
     from clipstack.index.server import Server
 
@@ -45,6 +48,16 @@ class Progress(Events, Protocol):
     """Events of an import, and the number of files in all once it is known."""
 
     total: int | None
+
+    def note(self, text: str) -> None:
+        """Something good to know."""
+        ...
+
+
+_STAYS = (
+    "What is imported stays; run the same command again to finish the rest. "
+    "`clipstack health` says how the services are."
+)
 
 
 def run(
@@ -74,18 +87,21 @@ def run(
     try:
         if request.dry_run:
             return _plan(settings, request, progress)
-        with open_database(settings, create=True) as database:
-            store, model = _open_store(settings, database, download)
+        patience = Patience(settings.patience, progress, hint=_STAYS)
+        with open_database(settings, create=True, patience=patience) as database:
+            store, model = _open_store(settings, database, download, progress.note)
             limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
             return ingest(
                 _found(request),
                 store,
                 model,
-                partial(encoder_for, settings, model),
-                batch_size=settings.batch_size,
+                partial(encoder_for, settings, model, patience),
+                # Enough to keep every service of a fleet busy.
+                batch_size=settings.batch_size * max(1, len(settings.encoder_url.split())),
                 limits=limits,
                 events=progress,
                 fail_fast=request.fail_fast,
+                interrupt=patience.stop,
             )
     finally:
         stop.set()
@@ -98,12 +114,16 @@ def _plan(settings: Settings, request: Request, progress: Progress) -> Summary:
         store = None
         if collections.exists(database.client, settings.collection):
             info = collections.get_info(database.client, settings.collection)
+            _make_ready(settings, database, info.name, progress.note)
             store = Store(database.client, info)
         return plan(_found(request), store, progress)
 
 
 def _open_store(
-    settings: Settings, database: Database | Server, download: Callable[[int, int], None] | None
+    settings: Settings,
+    database: Database | Server,
+    download: Callable[[int, int], None] | None,
+    note: Callable[[str], None],
 ) -> tuple[Store, ModelInfo]:
     client, name = database.client, settings.collection
     info = collections.get_info(client, name) if collections.exists(client, name) else None
@@ -112,9 +132,28 @@ def _open_store(
             f"collection {name!r} compares by {info.metric}, not {settings.metric}",
             hint="A collection keeps its metric. Import into another with --collection NAME.",
         )
+    wanted = Index.of(settings.index, settings.index_params)
+    if info and settings.origins.get("index") == "--index":
+        _require_index(client, info.name, wanted)
     model = model_for(settings, info, download=True, progress=download)
-    info = info or collections.create(client, name, model, settings.metric)
+    info = info or collections.create(client, name, model, settings.metric, wanted)
+    _make_ready(settings, database, info.name, note)
     return Store(client, info), model
+
+
+def _require_index(client: Client, name: str, wanted: Index) -> None:
+    have = indexes.describe(client, name)
+    if have and have.type != indexes.check(wanted, embedded=client.embedded).type:
+        raise UsageError(
+            f"collection {name!r} has the index {have.type}, not {wanted.type}",
+            hint="A collection keeps its index. Import into another with --collection NAME.",
+        )
+
+
+def _make_ready(
+    settings: Settings, database: Database | Server, name: str, note: Callable[[str], None]
+) -> None:
+    upkeep.ensure_loaded(database.client, name, patience=settings.patience, note=note)
 
 
 def _found(request: Request) -> Iterator[Found]:

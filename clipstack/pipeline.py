@@ -22,10 +22,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from clipstack.encoders.base import Encoder, ModelInfo
-from clipstack.errors import ImageError
+from clipstack.errors import ClipstackError, ImageError
 from clipstack.images.scan import ImageFile
 from clipstack.index.schema import Row, row_id
 from clipstack.index.store import Known, Store
+from clipstack.patience import Interrupted, Waiting
+from clipstack.writing import Writer
 
 if TYPE_CHECKING:
     from clipstack.images.decode import Limits, Picture
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 _LOOKUP = 500
 _REMEMBERED = 4096
-_WRITES_IN_FLIGHT = 4
 
 
 Found: TypeAlias = ImageFile | ImageError
@@ -70,8 +71,8 @@ class Summary:
     stopped: bool = False
 
 
-class Events(Protocol):
-    """Who wants to know how far an import is."""
+class Events(Waiting, Protocol):
+    """Who wants to know how far an import is, and what it waits for."""
 
     def done(self, outcome: Outcome, count: int) -> None:
         """`count` more files ended as `outcome`."""
@@ -127,6 +128,7 @@ def ingest(
     limits: Limits,
     events: Events,
     fail_fast: bool = False,
+    interrupt: threading.Event | None = None,
 ) -> Summary:
     """Bring every picture of `files` into `store`, once.
 
@@ -136,16 +138,23 @@ def ingest(
     Args:
         load: loads the encoder; called at most once, and only if something must be encoded.
         batch_size: pictures encoded at once.
+        interrupt: set by Ctrl-C, for those who wait for something.
 
     Raises:
         ClipstackError: the encoder or Milvus failed; what was written before stays.
     """
     started = time.monotonic()
-    with _ctrl_c() as interrupt:
+    interrupt = interrupt or threading.Event()
+    with _ctrl_c(interrupt):
         run = _Run(store, model, load, batch_size, limits, events, fail_fast, interrupt)
         try:
-            run.run(files)
-        finally:
+            with contextlib.suppress(Interrupted):
+                run.run(files)
+        except BaseException:
+            with contextlib.suppress(ClipstackError):  # what failed first is what matters
+                run.close()
+            raise
+        with contextlib.suppress(Interrupted):
             run.close()
     run.summary.interrupted = interrupt.is_set()
     run.summary.seconds = time.monotonic() - started
@@ -153,15 +162,14 @@ def ingest(
 
 
 @contextlib.contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets; a second Ctrl-C ends the process at once.
+def _ctrl_c(interrupt: threading.Event) -> Iterator[None]:
+    """Ctrl-C sets `interrupt`; a second Ctrl-C ends the process at once.
 
     An exception in the midst of a call would leave locks of gRPC taken, and the writer would wait
     for them for ever.
     """
-    interrupt = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield interrupt
+        yield
         return
 
     def ask(_number: int, _frame: object) -> None:
@@ -170,7 +178,7 @@ def _ctrl_c() -> Iterator[threading.Event]:
 
     before = signal.signal(signal.SIGINT, ask)
     try:
-        yield interrupt
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -227,9 +235,8 @@ class _Run:
         self._fail_fast = fail_fast
         self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._writer: Writer[Counter[Outcome]] = Writer(store)
         self._encoder: Future[Encoder] | None = None
-        self._writing: deque[tuple[Counter[Outcome], Future[None]]] = deque()
         self._waiting: OrderedDict[str, list[Prepared]] = OrderedDict()
         self._remembered: OrderedDict[str, Vector] = OrderedDict()
 
@@ -246,10 +253,18 @@ class _Run:
         """Stop the stages; what is on its way to the store still arrives."""
         self._decoders.shutdown(wait=True, cancel_futures=True)
         try:
-            self._settle(0)
+            self._count_written(self._writer.settled(0))
         finally:
-            self._writer.shutdown()
+            self._writer.close()
             self._loader.shutdown()
+            self._close_encoder()
+
+    def _close_encoder(self) -> None:
+        """Let go of the connections of a service."""
+        if self._encoder and not self._encoder.cancelled() and not self._encoder.exception():
+            close = getattr(self._encoder.result(), "close", None)
+            if close:
+                close()
 
     def _candidates(self, files: Iterable[Found]) -> Iterator[Candidate]:
         for outcome, item in _compare(files, self._store):
@@ -339,18 +354,11 @@ class _Run:
         new = [_row(*item, now) for item in items if item[0].candidate.known is None]
         old = [_row(*item, now) for item in items if item[0].candidate.known is not None]
         outcomes = Counter(item.outcome for item, _ in items)
-        self._writing.append((outcomes, self._writer.submit(self._store_rows, new, old)))
-        self._settle(_WRITES_IN_FLIGHT)
+        self._writer.write(new, old, outcomes)
+        self._count_written(self._writer.settled())
 
-    def _store_rows(self, new: Sequence[Row], old: Sequence[Row]) -> None:
-        self._store.add(new)
-        self._store.replace(old)
-
-    def _settle(self, allowed: int) -> None:
-        """Count what is written; wait while more than `allowed` writes are on their way."""
-        while self._writing and (len(self._writing) > allowed or self._writing[0][1].done()):
-            outcomes, write = self._writing.popleft()
-            write.result()
+    def _count_written(self, written: Iterable[Counter[Outcome]]) -> None:
+        for outcomes in written:
             for outcome, count in outcomes.items():
                 _count(self.summary, self._events, outcome, count)
 

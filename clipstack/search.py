@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from clipstack.errors import ClipstackError, ImageError, NotFoundError, Reason, UsageError
 from clipstack.images.decode import Limits, decode, read_file
-from clipstack.index import collections
+from clipstack.index import collections, upkeep
+from clipstack.index.indexes import parameters
 from clipstack.index.schema import CollectionInfo
 from clipstack.index.store import MAX_LIMIT, Hit, Store
 from clipstack.settings import Settings
@@ -66,9 +67,15 @@ class Result:
 
 
 def search(
-    settings: Settings, query: Query, *, progress: Callable[[int, int], None] | None = None
+    settings: Settings,
+    query: Query,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Result:
     """Search `settings.collection`, with the model its vectors came from.
+
+    A collection that is released is loaded, and `note` told so.
 
     Raises:
         UsageError: an empty query, or a limit out of range.
@@ -84,6 +91,7 @@ def search(
     started = time.monotonic()
     with open_database(settings) as database:
         info = collections.get_info(database.client, settings.collection)
+        upkeep.ensure_loaded(database.client, info.name, patience=settings.patience, note=note)
         if not collections.count(database.client, info.name):
             raise ClipstackError(
                 f"collection {info.name!r} is empty",
@@ -97,7 +105,11 @@ def search(
         else:
             vector = encoder.encode_images(np.stack([pixels]))[0]
         hits = Store(database.client, info).search(
-            vector, limit=settings.limit, under=query.under, min_score=query.min_score
+            vector,
+            limit=settings.limit,
+            under=query.under,
+            min_score=query.min_score,
+            params=parameters(settings.search_params),
         )
     return Result(query, info, hits, time.monotonic() - started)
 

@@ -12,6 +12,7 @@ from clipstack.index.collections import require_same_model
 from clipstack.index.database import Database
 from clipstack.index.schema import CollectionInfo
 from clipstack.index.server import Server, Tls
+from clipstack.patience import Patience
 from clipstack.settings import Settings
 
 
@@ -20,11 +21,14 @@ def has_database(settings: Settings) -> bool:
     return bool(settings.milvus_uri) or settings.database.exists()
 
 
-def open_database(settings: Settings, *, create: bool = False) -> Database | Server:
+def open_database(
+    settings: Settings, *, create: bool = False, patience: Patience | None = None
+) -> Database | Server:
     """Open the target's database; a context manager that closes it.
 
     Args:
         create: make the embedded database when there is none yet.
+        patience: with a server that goes away later; `settings.wait` by default.
 
     Raises:
         NotFoundError: without `create`, there is no embedded database.
@@ -39,6 +43,7 @@ def open_database(settings: Settings, *, create: bool = False) -> Database | Ser
             database=settings.milvus_database,
             tls=Tls(settings.tls_ca, settings.tls_cert, settings.tls_key, settings.tls_server_name),
             wait=settings.wait,
+            patience=patience,
         )
     if not has_database(settings) and not create:
         raise NotFoundError(
@@ -80,11 +85,15 @@ def model_for(
 
 
 def encoder_for(
-    settings: Settings, model: ModelInfo, say: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    model: ModelInfo,
+    patience: Patience | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Encoder:
-    """The model, loaded into this process, or as the service at `settings.encoder_url` has it.
+    """The model, loaded into this process, or as the services at `settings.encoder_url` have it.
 
     Args:
+        patience: with services that go away.
         say: told what is done when loading takes a while.
 
     Raises:
@@ -93,7 +102,9 @@ def encoder_for(
         ClipstackError: the service has another model.
     """
     if settings.encoder_url:
-        return encoders.connect(settings.encoder_url, settings.encoder_token, model=model)
+        return encoders.connect(
+            settings.encoder_url, settings.encoder_token, model=model, patience=patience
+        )
     return encoders.load(
         model,
         device=settings.device,

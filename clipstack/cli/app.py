@@ -14,7 +14,23 @@ from typer._click.exceptions import ClickException  # typer re-exports only some
 from typer.core import TyperGroup
 
 from clipstack import __version__
-from clipstack.cli import build, collections, config, demo, import_, models, search, serve
+from clipstack.cli import (
+    build,
+    collections,
+    config,
+    demo,
+    doctor,
+    down,
+    health,
+    import_,
+    logs,
+    models,
+    search,
+    serve,
+    services,
+    status,
+    up,
+)
 from clipstack.cli import target as target_
 from clipstack.cli.options import Option
 from clipstack.cli.state import State
@@ -77,22 +93,37 @@ app = typer.Typer(
         "auto_envvar_prefix": "CLIPSTACK",
     },
 )
-app.command("import")(import_.import_)
-app.command("search")(search.search)
-app.command("demo")(demo.demo)
-app.command("serve")(serve.serve)
-app.command("build")(build.build)
-app.add_typer(collections.app, name="collections")
-app.add_typer(target_.app, name="target")
-app.add_typer(models.app, name="models")
-app.add_typer(config.app, name="config")
+_PICTURES, _STACK, _SETUP = "Pictures", "The stack", "Set up and look after"
+for _name, _command, _panel in (
+    ("import", import_.import_, _PICTURES),
+    ("search", search.search, _PICTURES),
+    ("demo", demo.demo, _PICTURES),
+    ("up", up.up, _STACK),
+    ("down", down.down, _STACK),
+    ("start", services.start, _STACK),
+    ("stop", services.stop, _STACK),
+    ("restart", services.restart, _STACK),
+    ("status", status.status, _STACK),
+    ("logs", logs.logs, _STACK),
+    ("open", status.open_, _STACK),
+    ("health", health.health, _SETUP),
+    ("doctor", doctor.doctor, _SETUP),
+    ("serve", serve.serve, _SETUP),
+    ("build", build.build, _SETUP),
+):
+    app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(collections.app, name="collections", rich_help_panel=_PICTURES)
+app.add_typer(target_.app, name="target", rich_help_panel=_SETUP)
+app.add_typer(models.app, name="models", rich_help_panel=_SETUP)
+app.add_typer(config.app, name="config", rich_help_panel=_SETUP)
 
 
 @app.callback()
 def root(
     ctx: typer.Context,
     target: Annotated[
-        str | None, Option(metavar="NAME", help="Where the vectors live.", show_default="embedded")
+        str | None,
+        Option(metavar="NAME", help="Where the vectors live.", show_default="the current one"),
     ] = None,
     json: Annotated[bool, Option("--json", help="One JSON document on stdout.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Paths or names only.")] = False,

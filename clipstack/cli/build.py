@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipstack.cli.options import Option
-from clipstack.cli.state import state_of
+from clipstack.cli.state import State, state_of
+
+if TYPE_CHECKING:
+    from clipstack.stack.bento import Built
 
 
 def build(
@@ -45,6 +48,25 @@ def build(
     It runs `bentoml build` and `bentoml containerize`. The image needs no network.
     """
     state = state_of(ctx)
+    made = make(state, model=model, tag=tag, containerize=containerize, platform=platform)
+    from clipstack.output import stack_views
+
+    state.out.show(stack_views.built(made))
+    if made.image:
+        state.out.hint(f"Run it with `{stack_views.run_line(made)}`.")
+    else:
+        state.out.hint(f"Make an image of it with `bentoml containerize {made.bento} -t {tag}`.")
+
+
+def make(
+    state: State,
+    *,
+    tag: str,
+    model: str | None = None,
+    containerize: bool = True,
+    platform: str | None = None,
+) -> Built:
+    """Build it, with progress on stderr."""
     settings = state.settings(model=model)
     from clipstack.encoders.models import resolve
     from clipstack.output import stack_views
@@ -54,9 +76,4 @@ def build(
     with DownloadProgress(state.out, settings.model) as download:
         folder = resolve(settings.model, download=True, progress=download)
     with stack_views.BuildProgress(state.out) as progress:
-        made = bento.build(folder, progress, tag=tag, containerize=containerize, platform=platform)
-    state.out.show(stack_views.built(made))
-    if made.image:
-        state.out.hint(f"Run it with `{stack_views.run_line(made)}`.")
-    else:
-        state.out.hint(f"Make an image of it with `bentoml containerize {made.bento} -t {tag}`.")
+        return bento.build(folder, progress, tag=tag, containerize=containerize, platform=platform)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from clipstack.cli.options import Model, Option, Wait
+from clipstack.cli.options import Index, IndexParams, Model, Option, Wait
 from clipstack.cli.state import announce, state_of
 
-app = typer.Typer(help="See, make, rename and delete collections.", no_args_is_help=False)
+app = typer.Typer(help="See, make, change and delete collections.", no_args_is_help=False)
 
 Name = Annotated[str, typer.Argument(help="The collection's name.")]
 
@@ -56,12 +56,15 @@ def create(
     metric: Annotated[
         str | None, Option(metavar="METRIC", help="COSINE, L2 or IP.", show_default="COSINE")
     ] = None,
+    index: Index = None,
+    index_params: IndexParams = None,
     wait: Wait = None,
 ) -> None:
     """Make an empty collection for one model's vectors."""
     state = state_of(ctx)
-    settings = state.settings(model=model, metric=metric, wait=wait)
-    from clipstack.index import collections
+    flags = {"model": model, "metric": metric, "index": index, "index_params": index_params}
+    settings = state.settings(**flags, wait=wait)
+    from clipstack.index import collections, indexes, upkeep
     from clipstack.output import views
     from clipstack.output.progress import DownloadProgress
     from clipstack.workspace import model_for, open_database
@@ -71,9 +74,12 @@ def create(
         DownloadProgress(state.out, settings.model) as download,
         open_database(settings, create=True) as db,
     ):
+        wanted = indexes.Index.of(settings.index, settings.index_params)
+        indexes.check(wanted, embedded=db.client.embedded)
         collections.check_free(db.client, name)
         found = model_for(settings, None, download=True, progress=download)
-        collections.create(db.client, name, found, settings.metric)
+        collections.create(db.client, name, found, settings.metric, wanted)
+        upkeep.load(db.client, name, patience=settings.patience)
         described = collections.describe(db.client, name)
     state.out.show(views.collection(described))
     state.out.hint(f"Fill it with `clipstack import FOLDER --collection {name}`.")
@@ -90,10 +96,12 @@ def drop(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
 
     announce(state, settings, name)
     with open_database(settings) as database:
-        rows = collections.describe(database.client, name).rows
-        state.out.confirm(f"Delete collection {name!r} with its {rows} rows?")
+        found = collections.describe(database.client, name)
+        collections.require_own_name(found.name, name)
+        named = f" and its aliases {', '.join(found.aliases)}" if found.aliases else ""
+        state.out.confirm(f"Delete collection {name!r} with its {found.rows} rows{named}?")
         collections.drop(database.client, name)
-    state.out.show(views.facts_view({"dropped": name, "rows": rows}, quiet=[name]))
+    state.out.show(views.dropped(found))
 
 
 @app.command("rename")
@@ -115,3 +123,89 @@ def rename(
         collections.rename(database.client, name, new)
         described = collections.describe(database.client, new)
     state.out.show(views.collection(described))
+
+
+@app.command("load")
+def load(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
+    """Bring a released collection into memory again, so that it can be searched."""
+    state = state_of(ctx)
+    settings = state.settings(wait=wait)
+    from clipstack.index import collections, upkeep
+    from clipstack.output import views
+    from clipstack.workspace import open_database
+
+    announce(state, settings, name)
+    with open_database(settings) as database:
+        own = upkeep.load(database.client, name, patience=settings.patience)
+        described = collections.describe(database.client, own)
+    state.out.show(views.collection(described))
+
+
+@app.command("release")
+def release(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
+    """Take a collection out of Milvus' memory; its rows stay, and the next search loads it."""
+    state = state_of(ctx)
+    settings = state.settings(wait=wait)
+    from clipstack.index import collections, upkeep
+    from clipstack.output import views
+    from clipstack.workspace import open_database
+
+    announce(state, settings, name)
+    with open_database(settings) as database:
+        own = upkeep.release(database.client, name)
+        described = collections.describe(database.client, own)
+    state.out.show(views.collection(described))
+
+
+@app.command("alias")
+def alias(
+    ctx: typer.Context,
+    name: Name,
+    alias: Annotated[str, typer.Argument(help="Its other name.")],
+    delete: Annotated[bool, Option("--delete", help="Take the alias away.")] = False,
+    wait: Wait = None,
+) -> None:
+    """Give a collection another name beside its own, or move that name to it."""
+    state = state_of(ctx)
+    settings = state.settings(wait=wait)
+    from clipstack.index import collections, upkeep
+    from clipstack.output import views
+    from clipstack.workspace import open_database
+
+    announce(state, settings, name)
+    with open_database(settings) as database:
+        if delete:
+            upkeep.delete_alias(database.client, name, alias)
+            before = ""
+        else:
+            before = upkeep.set_alias(database.client, name, alias)
+        described = collections.describe(database.client, name)
+    if before and before != described.name:
+        state.out.note(f"The alias {alias} meant {before} before.")
+    elif before:
+        state.out.note(f"{alias} is an alias of {before} already.")
+    state.out.show(views.collection(described))
+
+
+@app.command("compact")
+def compact(
+    ctx: typer.Context,
+    name: Name,
+    no_wait: Annotated[bool, Option("--no-wait", help="Only start it.")] = False,
+    wait: Wait = None,
+) -> None:
+    """Merge small segments, and let go of rows that were replaced or deleted."""
+    state = state_of(ctx)
+    settings = state.settings(wait=wait)
+    from clipstack.index import upkeep
+    from clipstack.output import views
+    from clipstack.workspace import open_database
+
+    announce(state, settings, name)
+    with open_database(settings) as database:
+        done = upkeep.compact(database.client, name, wait=not no_wait)
+    state.out.show(views.compacted(done))
+    if not done.finished:
+        state.out.note("Milvus goes on with it by itself.")
+    elif not done.merged:
+        state.out.note("There was nothing to merge.")

@@ -12,6 +12,8 @@ from clipstack.cli.options import (
     Device,
     EncoderUrl,
     Engine,
+    Index,
+    IndexParams,
     Model,
     Option,
     Precision,
@@ -37,6 +39,8 @@ def import_(
             metavar="METRIC", help="COSINE, L2 or IP, for a new collection.", show_default="COSINE"
         ),
     ] = None,
+    index: Index = None,
+    index_params: IndexParams = None,
     batch_size: Annotated[
         int | None, Option(min=1, metavar="N", help="Pictures encoded at once.", show_default="32")
     ] = None,
@@ -61,6 +65,14 @@ def import_(
     precision: Precision = None,
     encoder_url: EncoderUrl = None,
     wait: Wait = None,
+    patience: Annotated[
+        float | None,
+        Option(
+            metavar="SECONDS",
+            help="Seconds to wait for a service that goes away meanwhile.",
+            show_default="120",
+        ),
+    ] = None,
 ) -> None:
     """Make pictures searchable.
 
@@ -70,6 +82,7 @@ def import_(
     flags: dict[str, Any] = {"collection": collection, "model": model, "metric": metric}
     flags |= {"batch_size": batch_size, "max_pixels": max_pixels, "max_bytes": max_bytes}
     flags |= {"encoder_url": encoder_url, "engine": engine, "precision": precision}
+    flags |= {"patience": patience, "index": index, "index_params": index_params}
     settings = state.settings(**flags, device=device, wait=wait)
     from clipstack.ingest import Request, run
     from clipstack.output import views

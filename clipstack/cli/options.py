@@ -42,6 +42,18 @@ Precision = Annotated[
 ]
 EncoderUrl = Annotated[
     str | None,
-    Option(metavar="URL", help="A service that encodes, from `clipstack serve`."),
+    Option(metavar="URL", help="A service that encodes, from `clipstack serve`; or several."),
+]
+Index = Annotated[
+    str | None,
+    Option(
+        metavar="INDEX",
+        help="AUTOINDEX, HNSW, IVF_FLAT, DISKANN or FLAT, for a new collection.",
+        show_default="AUTOINDEX",
+    ),
+]
+IndexParams = Annotated[
+    str | None,
+    Option(metavar="PARAMS", help="Its parameters, such as M=16,efConstruction=200."),
 ]
 Null = Annotated[bool, Option("--null", "-0", help="Paths only, each ended by NUL, for xargs -0.")]

@@ -50,6 +50,9 @@ def search(
     engine: Engine = None,
     precision: Precision = None,
     encoder_url: EncoderUrl = None,
+    search_params: Annotated[
+        str | None, Option(metavar="PARAMS", help="Parameters of the index, such as ef=128.")
+    ] = None,
     wait: Wait = None,
 ) -> None:
     """Find pictures by words, or by a picture."""
@@ -67,6 +70,7 @@ def search(
         engine=engine,
         precision=precision,
         encoder_url=encoder_url,
+        search_params=search_params,
         wait=wait,
     )
     from clipstack.output import views
@@ -82,7 +86,7 @@ def search(
     query.check()
     announce(state, settings, settings.collection)
     with DownloadProgress(state.out, settings.model) as download:
-        result = run(settings, query, progress=download)
+        result = run(settings, query, progress=download, note=state.out.note)
     if result.collection.metric == "L2":
         state.out.note(views.L2_NOTE)
     metric = result.collection.metric

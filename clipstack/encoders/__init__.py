@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from clipstack.encoders.base import LocalEncoder, ModelInfo
     from clipstack.encoders.remote import RemoteEncoder
+    from clipstack.patience import Patience
 
 
 def load(
@@ -48,26 +49,38 @@ def load(
     return TorchEncoder(info, device=device, precision=precision)
 
 
-def connect(url: str, token: str = "", *, model: ModelInfo | None = None) -> RemoteEncoder:
-    """A running service as an encoder.
+def connect(
+    urls: str,
+    token: str = "",
+    *,
+    model: ModelInfo | None = None,
+    patience: Patience | None = None,
+) -> RemoteEncoder:
+    """Running services as an encoder.
 
     Args:
-        url: of the service.
-        token: what it asks for, or "".
-        model: what it must serve.
+        urls: of one service, or of several with spaces between them.
+        token: what they ask for, or "".
+        model: what they must serve; somebody asked them already, so they get `patience` at once.
+        patience: how long to go on when none of them answers any more.
 
     Raises:
         UsageError, UnreachableError: as `remote.RemoteEncoder`.
-        ClipstackError: it serves another model by now.
+        ClipstackError: they serve another model by now.
     """
     from clipstack.encoders.remote import RemoteEncoder
     from clipstack.errors import ClipstackError
+    from clipstack.patience import Patience
 
-    encoder = RemoteEncoder(url, token)
+    if patience and model:
+        first = patience.seconds
+        encoder = RemoteEncoder(urls, token, patience=patience, first_patience=first)
+    else:
+        encoder = RemoteEncoder(urls, token, patience=patience or Patience(60))
     if model is not None and encoder.info.fingerprint != model.fingerprint:
         encoder.close()
         raise ClipstackError(
-            f"the service at {url} has another model now than when this began",
+            f"the service at {urls} has another model now than when this began",
             hint="Run this command again.",
         )
     return encoder

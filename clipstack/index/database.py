@@ -13,12 +13,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clipstack.errors import ClipstackError, UnreachableError, UsageError
 from clipstack.index import light
+from clipstack.index.client import Client
 from clipstack.index.engine import Engine
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,33}\.db")
 class Database:
     """The embedded Milvus on one file, open in this process alone until it is closed.
 
-    Use as a context manager. `client` is a pymilvus MilvusClient.
+    Use as a context manager. `client` has the methods of a pymilvus MilvusClient.
     """
 
     def __init__(self, path: Path, *, wait: float) -> None:
@@ -50,7 +52,8 @@ class Database:
         self._lock = _Lock(self.path)
         self._lock.acquire(wait)
         try:
-            self._server, self.client = _start(self.path)
+            self._server, client = _start(self.path)
+            self.client = Client(client, str(self.path))
             self._lock.describe(server_pid=self._server.pid)
         except BaseException:
             self._lock.release()
@@ -107,6 +110,24 @@ def _start(path: Path) -> tuple[Engine, MilvusClient]:
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Who has a database open: `held` by anyone now; the last one's process id (0: not known) and
+    command, which stay when it was killed."""
+
+    held: bool
+    pid: int
+    command: str
+
+
+def use(path: Path) -> Use:
+    """Who has the database at `path` open, without opening it."""
+    lock = _Lock(path.expanduser().absolute().resolve())
+    note = lock._read_note()
+    pid = note.get("pid")
+    return Use(lock.is_held(), pid if isinstance(pid, int) else 0, str(note.get("command", "")))
+
+
 class _Lock:
     """An advisory lock beside the database, with a note of who holds it."""
 
@@ -132,9 +153,22 @@ class _Lock:
         self._await_orphan()
         self.describe()
 
+    def is_held(self) -> bool:
+        """Whether another process holds it; makes no file."""
+        try:
+            with self._path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def describe(self, **facts: int) -> None:
         """Say in the note who this process is."""
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        program = Path(sys.argv[0])
+        name = program.parent.name if program.name == "__main__.py" else program.name
+        command = shlex.join([name, *sys.argv[1:]])
         self._note.write_text(json.dumps({"pid": os.getpid(), "command": command, **facts}))
 
     def release(self) -> None:

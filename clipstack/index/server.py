@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from clipstack.errors import UnreachableError, UsageError
+from clipstack.index import faults
+from clipstack.index.client import Client, grpc_options
+from clipstack.patience import Patience
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -57,11 +60,18 @@ class Tls:
 class Server:
     """A client on a Milvus server, until it is closed.
 
-    Use as a context manager. `client` is a pymilvus MilvusClient.
+    Use as a context manager. `client` has the methods of a pymilvus MilvusClient.
     """
 
     def __init__(
-        self, uri: str, *, token: str = "", database: str = "", tls: Tls | None = None, wait: float
+        self,
+        uri: str,
+        *,
+        token: str = "",
+        database: str = "",
+        tls: Tls | None = None,
+        wait: float,
+        patience: Patience | None = None,
     ) -> None:
         """Connect.
 
@@ -70,14 +80,19 @@ class Server:
             token: user:password or an API key, "" for none.
             database: of that server; "" for its default.
             wait: seconds to go on trying while it does not answer.
+            patience: for when it goes away later; `wait` by default.
 
         Raises:
             UsageError: the address is none, or a TLS file is not there.
+            NotFoundError: it has no such database.
             UnreachableError: nothing answers, or it refuses the token.
         """
         self.uri = _checked(uri)
         options = (tls or Tls()).options()
-        self.client = _connect(self.uri, token, database, options, wait)
+        connected = _connect(self.uri, token, database, options, wait)
+        self.client = Client(connected, self.uri, patience or Patience(wait))
+        if patience:
+            self.client.cut_off_after(patience.stop)
 
     def __enter__(self) -> Server:
         return self
@@ -108,29 +123,30 @@ def _checked(uri: str) -> str:
 
 def _connect(uri: str, token: str, database: str, tls: dict[str, Any], wait: float) -> MilvusClient:
     from pymilvus import MilvusClient
-    from pymilvus.exceptions import MilvusException
 
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     until = time.monotonic() + wait
     while True:
         try:
             client = MilvusClient(
-                uri=uri, token=token, db_name=database, timeout=_CONNECT_SECONDS, **tls
+                uri=uri,
+                token=token,
+                db_name=database,
+                timeout=_CONNECT_SECONDS,
+                grpc_options=grpc_options(),
+                # A shared one would be kept, and found again whatever the TLS options are.
+                dedicated=True,
+                **tls,
             )
-            client.list_collections(timeout=_CONNECT_SECONDS)
+            client.list_collections(retry_times=0)
             return client
-        except MilvusException as error:
-            text = " ".join(str(error.message).split())
-            if "auth" in text.lower() or "unauthenticated" in text.lower():
-                raise UnreachableError(
-                    f"the Milvus at {uri} does not accept the token"
-                    if token
-                    else f"the Milvus at {uri} asks for a token",
-                    hint="Put user:password, or an API key, into CLIPSTACK_MILVUS_TOKEN.",
-                ) from None
+        except Exception as error:
+            fault = faults.of(error, uri)
+            if fault is None:
+                raise
+            if not fault.passing:
+                raise fault.error from None
             if time.monotonic() >= until:
-                raise UnreachableError(
-                    f"no Milvus answers at {uri}: {text[:200]}",
-                    hint="`clipstack health` says more; `clipstack up` starts the stack.",
-                ) from None
+                hint = "`clipstack health` says more; `clipstack up` starts the stack."
+                raise UnreachableError(fault.error.message, hint=hint) from None
             time.sleep(0.5)

@@ -4,56 +4,30 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from clipstack.output.out import Mode, Out
 from clipstack.pipeline import Outcome
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as RichProgress
+    from rich.progress import ProgressColumn, TaskID
 
 _QUIET_SECONDS = 15.0
 
 
-class ImportProgress:
-    """How far an import is: files done of those found, rate and time left.
+class Progress:
+    """A bar of rich's, drawn from `start` until the `with` block ends; none where stderr moves not.
 
-    A context manager that takes the events of `clipstack.pipeline`. `total` may be set at any time,
-    from any thread, once it is known.
+    What is shared by all that report progress; a subclass has the columns and the events.
     """
 
     def __init__(self, out: Out) -> None:
         self._out = out
-        self._total: int | None = None
-        self._done = 0
-        self._failed = 0
-        self._work = 0
-        self._started = self._spoke = time.monotonic()
-        self._bar: Progress | None = None
+        self._bar: RichProgress | None = None
         self._task: TaskID | None = None
 
-    def __enter__(self) -> ImportProgress:
-        if self._out.animated:
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-            )
-
-            self._bar = Progress(
-                TextColumn("Importing"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}", style="cyan"),
-                TimeRemainingColumn(compact=True),
-                TextColumn("{task.fields[failed]}", style="yellow"),
-                console=self._out.console(),
-                transient=True,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=self._total, rate="", failed="")
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -64,6 +38,51 @@ class ImportProgress:
     ) -> None:
         if self._bar:
             self._bar.stop()
+
+    def _start(self, *columns: ProgressColumn) -> None:
+        from rich.progress import Progress as RichProgress
+
+        self._bar = RichProgress(*columns, console=self._out.console(), transient=True)
+        self._bar.start()
+
+    def _update(self, **fields: Any) -> None:
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, **fields)
+
+
+class ImportProgress(Progress):
+    """How far an import is: files done of those found, rate and time left, and what it waits for.
+
+    A context manager that takes the events of `clipstack.pipeline`. `total` may be set at any time,
+    from any thread, once it is known.
+    """
+
+    def __init__(self, out: Out) -> None:
+        super().__init__(out)
+        self._total: int | None = None
+        self._done = 0
+        self._failed = 0
+        self._work = 0
+        self._started = self._spoke = time.monotonic()
+        self._away: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        if self._out.animated:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+            self._start(
+                TextColumn("Importing"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}", style="cyan"),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[failed]}", style="yellow"),
+                TextColumn("{task.fields[away]}", style="yellow", markup=False),
+            )
+            assert self._bar
+            task = self._bar.add_task("", total=self._total, rate="", failed="", away="")
+            self._task = task
+        return self
 
     @property
     def total(self) -> int | None:
@@ -73,8 +92,7 @@ class ImportProgress:
     @total.setter
     def total(self, count: int | None) -> None:
         self._total = count
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, total=count)
+        self._update(total=count)
 
     def done(self, outcome: Outcome, count: int) -> None:
         """`count` more files ended as `outcome`."""
@@ -83,70 +101,65 @@ class ImportProgress:
             self._failed += count
         if outcome in {Outcome.NEW, Outcome.CHANGED}:
             self._work += count
-        if self._bar and self._task is not None:
-            self._bar.update(
-                self._task,
-                advance=count,
-                rate=self._rate(),
-                failed=f"{self._failed} failed" if self._failed else "",
-            )
+        if self._bar:
+            failed = f"{self._failed} failed" if self._failed else ""
+            self._update(advance=count, rate=self._rate(), failed=failed)
         elif time.monotonic() - self._spoke > _QUIET_SECONDS:
             self._spoke = time.monotonic()
             if self._out.mode is not Mode.QUIET:
                 self._out.note(f"{self._done} of {self._total or '?'} files, {self._rate()}")
+
+    def waiting(self, service: str, reason: str, left: float | None) -> None:
+        """`service` is away; `left` is how many seconds it has to come back, None when others do
+        its work."""
+        new = service not in self._away
+        how = "going on without it" if left is None else f"waiting {left:.0f} s more"
+        self._away[service] = f"{service} is away, {how}"
+        if new and not self._bar:
+            upto = how if left is None else f"waiting up to {left:.0f} s for it"
+            self._out.note(f"{reason}; {upto}.")
+        self._update(away="; ".join(self._away.values()))
+
+    def resumed(self, service: str, seconds: float) -> None:
+        """`service` is back, after that long."""
+        self._away.pop(service, None)
+        self._out.note(f"{service} is back after {seconds:.0f} s; going on.")
+        self._update(away="; ".join(self._away.values()))
+
+    def note(self, text: str) -> None:
+        """Something good to know."""
+        self._out.note(text)
 
     def _rate(self) -> str:
         elapsed = time.monotonic() - self._started
         return f"{self._work / elapsed:.1f} images/s" if self._work and elapsed > 1 else ""
 
 
-class DownloadProgress:
+class DownloadProgress(Progress):
     """A bar for a model on its way from the hub; call it with bytes done and bytes in all."""
 
     def __init__(self, out: Out, name: str) -> None:
-        self._out = out
+        super().__init__(out)
         self._name = name
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
         self._announced = False
-
-    def __enter__(self) -> DownloadProgress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
         if not self._announced:
             self._announced = True
             self._out.note(f"Downloading {self._name} ({total / 1e6:.0f} MB), once")
             if self._out.animated:
-                self._start()
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
+                self._draw()
+        self._update(completed=done, total=total)
 
-    def _start(self) -> None:
+    def _draw(self) -> None:
         from rich.progress import (
             BarColumn,
             DownloadColumn,
-            Progress,
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
 
-        self._bar = Progress(
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-            console=self._out.console(),
-            transient=True,
-        )
-        self._bar.start()
+        remaining = TimeRemainingColumn(compact=True)
+        self._start(BarColumn(), DownloadColumn(), TransferSpeedColumn(), remaining)
+        assert self._bar
         self._task = self._bar.add_task("")

@@ -4,43 +4,36 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Self
 
 from clipstack.output.out import Out, View
+from clipstack.output.progress import Progress
 from clipstack.output.views import facts_view
 from clipstack.stack.bento import Built
 from clipstack.stack.serving import Serving
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
 
-
-class BuildProgress:
+class BuildProgress(Progress):
     """The stages of a build: a spinner with the step it is at, or a line for each.
 
     A context manager that takes the events of `clipstack.stack.bento`.
     """
 
     def __init__(self, out: Out) -> None:
-        self._out = out
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
+        super().__init__(out)
         self._stage = ""
         self._since = 0.0
 
-    def __enter__(self) -> BuildProgress:
+    def __enter__(self) -> Self:
         if self._out.animated:
-            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-            self._bar = Progress(
+            self._start(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
                 TextColumn("{task.fields[step]}", style="dim", markup=False),
                 TimeElapsedColumn(),
-                console=self._out.console(),
-                transient=True,
             )
-            self._bar.start()
         return self
 
     def __exit__(
@@ -51,8 +44,7 @@ class BuildProgress:
     ) -> None:
         if error is None:
             self._end()
-        if self._bar:
-            self._bar.stop()
+        super().__exit__(kind, error, trace)
 
     def stage(self, text: str) -> None:
         """A stage begins; the one before it is done."""

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipstack.index.collections import Described
+from clipstack.index.upkeep import Compacted
 from clipstack.output.out import View, printable, shortened
-from clipstack.pipeline import Outcome, Summary
-from clipstack.search import Result
 from clipstack.settings import NAMES, Settings
 from clipstack.settings import shown as shown_setting
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # search and pipeline import numpy and the decoders
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
+
+    from clipstack.pipeline import Summary
+    from clipstack.search import Result
 
 L2_NOTE = "Using L2 (Euclidean distance) for search..."
 _SHOWN_FAILURES = 20
@@ -89,6 +91,8 @@ def hits(result: Result, target: str) -> View:
 
 def imported(summary: Summary, *, target: str, collection: str, dry_run: bool = False) -> View:
     """What an import did, or under `dry_run` would do."""
+    from clipstack.pipeline import Outcome
+
     counts = {outcome.value: summary.counts[outcome] for outcome in Outcome}
     reasons = Counter(str(failure.reason) for failure in summary.failures)
     written = counts["new"] + counts["changed"]
@@ -151,12 +155,16 @@ def collection_list(found: Sequence[Described], current: str) -> View:
     """All collections; `current` is the one commands use when none is named."""
 
     def human() -> RenderableType:
-        shown = table("collection", "rows", "model", "dimension", "metric", right=("rows",))
+        served = any(one.loaded is not None for one in found)
+        columns = ["collection", "rows", "model", "dimension", "metric", "index"]
+        shown = table(*columns, *(["state", "aliases"] if served else []), right=("rows",))
         for one in found:
-            name = f"{one.name} *" if one.name == current else one.name
+            is_current = current in (one.name, *(one.aliases or ()))
             info = one.info
             facts = (info.model, str(info.dimension), info.metric) if info else ("?", "?", "?")
-            shown.add_row(name, str(one.rows), *facts)
+            more = [_state(one), " ".join(one.aliases or ())] if served else []
+            name = f"{one.name} *" if is_current else one.name
+            shown.add_row(name, str(one.rows), *facts, _index(one), *more)
         return shown
 
     return View(
@@ -169,8 +177,36 @@ def collection_list(found: Sequence[Described], current: str) -> View:
 
 def collection(one: Described) -> View:
     """One collection in full."""
-    facts = _collection(one)
-    return facts_view(facts, quiet=[one.name])
+    return _facts_and_lists(_collection(one), one.name)
+
+
+def dropped(one: Described) -> View:
+    """A collection that is no more."""
+    facts: dict[str, Any] = {"dropped": one.name, "rows": one.rows}
+    if one.aliases:
+        facts["aliases"] = list(one.aliases)
+    return _facts_and_lists(facts, one.name)
+
+
+def compacted(done: Compacted) -> View:
+    """What a compaction did, or that it has begun."""
+    facts: dict[str, Any] = {"compacted": done.name, "job": done.job, "finished": done.finished}
+    if done.finished:
+        facts |= {"merged": done.merged, "into": done.made, "seconds": round(done.seconds, 1)}
+    return facts_view(facts, quiet=[done.name])
+
+
+def _facts_and_lists(facts: dict[str, Any], name: str) -> View:
+    shown = facts_view({key: _told(value) for key, value in facts.items()}, quiet=[name])
+    return View(json=facts, lines=shown.lines, quiet=shown.quiet, human=shown.human)
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, list):
+        return " ".join(value)
+    if isinstance(value, dict):
+        return ",".join(f"{name}={number}" for name, number in value.items())
+    return value
 
 
 def _collection(one: Described) -> dict[str, Any]:
@@ -178,12 +214,27 @@ def _collection(one: Described) -> dict[str, Any]:
     if one.info:
         facts |= asdict(one.info)
         facts["better"] = better(one.info.metric)
+        facts["index"] = one.index.type if one.index else ""
+        facts["index_params"] = dict(one.index.params) if one.index else {}
+    if one.loaded is not None:
+        facts["state"] = _state(one)
+    if one.aliases is not None:
+        facts["aliases"] = list(one.aliases)
     return facts
+
+
+def _state(one: Described) -> str:
+    return {True: "loaded", False: "released", None: ""}[one.loaded]
+
+
+def _index(one: Described) -> str:
+    return one.index.type if one.index else ""
 
 
 def _model_columns(one: Described) -> list[str]:
     info = one.info
-    return [info.model, str(info.dimension), info.metric] if info else ["", "", ""]
+    known = [info.model, str(info.dimension), info.metric] if info else ["", "", ""]
+    return [*known, _index(one), _state(one), ",".join(one.aliases or ())]
 
 
 def facts_view(facts: dict[str, Any], *, quiet: Sequence[str] = ()) -> View:

@@ -96,12 +96,13 @@ class _Layers:
         """The target's name. An address that stands alone is a target too, unless one is asked
         for."""
         chosen = self.origins.get("target", targets.current_file()) != targets.current_file()
-        if not chosen and ("milvus_uri" in self.values or "milvus_uri" in self.environment):
+        alone = self.values.get("milvus_uri") or "milvus_uri" in self.environment
+        if not chosen and alone:
             origin = self.origins.get("milvus_uri") or self.environment["milvus_uri"][1]
             self.put("target", targets.REMOTE, origin)
         name = str(self.values.get("target", targets.EMBEDDED))
         targets.check(name, self.tables, self.origins.get("target", "default"))
-        if name == targets.REMOTE and not ({"milvus_uri"} & {*self.values, *self.environment}):
+        if name == targets.REMOTE and not alone:
             raise UsageError(
                 "the target 'remote' is the Milvus at `milvus_uri`, and there is none",
                 hint="Set CLIPSTACK_MILVUS_URI, or name a target in clipstack.toml.",
@@ -113,8 +114,8 @@ class _Layers:
         left over from elsewhere must not send a command to another Milvus."""
         if name == targets.REMOTE:
             return
-        self.values.pop("milvus_uri", None)
-        self.origins.pop("milvus_uri", None)
+        if self.values.pop("milvus_uri", None):
+            del self.origins["milvus_uri"]
         if name == targets.STACK:
             project = self.values.get("project", Settings().project)
             for setting, value in targets.of_stack(project, self.stack).items():

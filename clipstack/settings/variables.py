@@ -19,8 +19,8 @@ from clipstack.settings.places import data_dir
 
 PREFIX = "CLIPSTACK_"
 PROJECT = "CLIPSTACK_PROJECT"
-SECRETS = ("CLIPSTACK_MINIO_PASSWORD", "CLIPSTACK_ENCODER_TOKEN")
-_VARIABLE = re.compile(r"\$\{(CLIPSTACK_[A-Z_]+)(?::-([^}]*)|:\?[^}]*)?\}")
+SECRETS = ("CLIPSTACK_MINIO_PASSWORD", "CLIPSTACK_S3_SECRET_KEY", "CLIPSTACK_ENCODER_TOKEN")
+_VARIABLE = re.compile(r"\$\{(CLIPSTACK_[A-Z0-9_]+)(?::-([^}]*)|:\?[^}]*)?\}")
 
 
 def compose_folder() -> Path:
@@ -109,7 +109,7 @@ def projects() -> list[str]:
 
 
 def addresses(values: Mapping[str, str]) -> dict[str, str]:
-    """Where this machine reaches each service: "etcd", "minio", "milvus", "bentoml" -> URL.
+    """Where this machine reaches each service: "etcd", "minio", "milvus", "bentoml", "attu" -> URL.
 
     "health" is Milvus' second port, for /healthz and its metrics.
     """
@@ -122,6 +122,7 @@ def addresses(values: Mapping[str, str]) -> dict[str, str]:
         "milvus": "MILVUS_PORT",
         "health": "MILVUS_HEALTH_PORT",
         "bentoml": "BENTOML_PORT",
+        "attu": "ATTU_PORT",
     }
     return {name: f"http://{host}:{values[PREFIX + port]}" for name, port in ports.items()}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clipstack.errors import PrerequisiteError
+from clipstack.errors import ClipstackError, PrerequisiteError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -24,23 +25,26 @@ class Container:
 
     Attributes:
         service: its name in compose.yaml.
-        image: the image's name and tag.
+        image: the image's name and tag; image_id: which one that was.
         state: created, running, paused, restarting, exited, removing or dead.
         health: healthy, starting, unhealthy, or "" where nothing checks it.
         exit_code: of its last end; oom_killed: the engine ended it for its memory.
         started_at: when it last started, RFC 3339 in UTC.
+        volumes: names of the volumes it has.
     """
 
     id: str
     service: str
     name: str
     image: str
+    image_id: str
     state: str
     health: str
     exit_code: int
     oom_killed: bool
     restarts: int
     started_at: str
+    volumes: tuple[str, ...] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -70,6 +74,36 @@ def client(seconds: float = _SECONDS) -> DockerClient:
     except (DockerException, OSError) as error:
         raise trouble(str(error)) from None
     return found
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What the engine says in between, as errors of ours; a context manager or a decorator.
+
+    Raises:
+        PrerequisiteError: Docker can't be used any more.
+        ClipstackError: it refused what it was asked for.
+    """
+    from docker.errors import APIError, DockerException
+
+    try:
+        yield
+    except APIError as error:
+        raise ClipstackError(
+            f"Docker refused: {error.explanation or error}", hint="`clipstack status` says more."
+        ) from None
+    except DockerException as error:
+        raise trouble(str(error)) from None
+    except OSError as error:
+        if not type(error).__module__.startswith("requests"):
+            raise
+        raise trouble(str(error)) from None
+
+
+def is_local() -> bool:
+    """Whether the engine is on this machine, so that its ports and files are this machine's."""
+    host = os.environ.get("DOCKER_HOST") or _context_host()
+    return not host or host.startswith(("unix:", "npipe:"))
 
 
 def containers(found: DockerClient, project: str) -> dict[str, Container]:
@@ -134,10 +168,12 @@ def _container(key: str, found: DockerClient) -> Container | None:
         service=config["Labels"].get(SERVICE_LABEL, ""),
         name=facts["Name"].lstrip("/"),
         image=config["Image"],
+        image_id=facts["Image"],
         state=state["Status"],
         health=(state.get("Health") or {}).get("Status", ""),
         exit_code=int(state["ExitCode"]),
         oom_killed=bool(state.get("OOMKilled")),
         restarts=int(facts.get("RestartCount", 0)),
         started_at=state["StartedAt"],
+        volumes=tuple(one["Name"] for one in facts.get("Mounts") or [] if one.get("Name")),
     )

@@ -140,12 +140,17 @@ def test_config_init_is_valid_and_never_overwrites(cli: Cli) -> None:
     assert cli("config", "init").code == 0
     file = Path("clipstack.toml")
     template = file.read_text()
-    file.write_text(
-        "\n".join(line.removeprefix("# ") for line in template.splitlines() if " = " in line)
-    )
+    uncommented = [
+        line.removeprefix("# ")
+        for line in template.splitlines()
+        if " = " in line or line.startswith("# [")
+    ]
+    file.write_text("\n".join(uncommented))
     shown = cli("config", "show", "--origin", mode="json").json
     assert {fact["origin"] for fact in shown.values()} == {str(file.absolute())}
     assert shown["limit"]["value"] == 10
+    listed = cli("target", "list", mode="json").json
+    assert [one["name"] for one in listed] == ["embedded", "stack", "prod"]
     assert cli("config", "init").code == 1
     assert cli("config", "init", "--user").code == 0
 

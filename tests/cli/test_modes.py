@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "config show origin": ("config", "show", "--origin"),
     "config path": ("config", "path"),
     "config init": ("config", "init"),
+    "health": ("health",),
+    "doctor": ("doctor",),
 }
 # What has to be somewhere in stdout, in the modes named.
 EXPECTED: dict[str, dict[str, str]] = {
@@ -57,6 +59,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "config show origin": {"human": "default", "plain": "batch_size\t32\tdefault"},
     "config path": {"human": "config.toml", "plain": "user\t", "quiet": "config.toml"},
     "config init": {"human": "clipstack.toml", "quiet": "clipstack.toml", "json": '"written"'},
+    "health": {"human": "80 rows in 2", "plain": "model\tok\t", "json": '"healthy": true'},
+    "doctor": {"human": "pymilvus", "plain": "versions\tok\tpymilvus", "json": '"ok": true'},
 }
 
 
@@ -95,7 +99,9 @@ def test_the_table_names_every_command() -> None:
         for args in COMMANDS.values()
     }
     # These have tests of their own: tests/cli/test_demo.py and tests/stack.
-    assert found - tested == {"demo", "serve", "build"}
+    of_stack = {"up", "down", "start", "stop", "restart", "status", "logs", "open"}
+    on_servers = {f"collections {name}" for name in ("load", "release", "alias", "compact")}
+    assert found - tested == {"demo", "serve", "build"} | of_stack | on_servers
 
 
 @pytest.mark.parametrize("columns", ["1", "20", "80", "1000"])

@@ -1,0 +1,63 @@
+"""`clipstack doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipstack.cli.options import Option
+from clipstack.cli.state import State, announce, state_of
+from clipstack.errors import ClipstackError
+from clipstack.settings import Settings
+
+_HEALTH_SECONDS = 5.0
+
+
+def doctor(
+    ctx: typer.Context,
+    bundle: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Also write all that helps to find a fault, without secrets, as .zip or .tar.gz.",
+        ),
+    ] = None,
+) -> None:
+    """Check this machine, Docker, the settings and what is installed, and say how to mend it.
+
+    Ends with 0 when nothing failed, 3 when something did, 4 when the target can't start so.
+    """
+    state = state_of(ctx)
+    from clipstack import doctor as checks
+    from clipstack.doctor import bundle as bundles
+    from clipstack.output import doctor_views
+
+    settings, problem = _settings(state)
+    announce(state, settings)
+    if bundle:
+        bundles.check_name(bundle)
+        if bundle.exists():
+            state.out.confirm(f"Overwrite {bundle}?")
+    commands = list(getattr(getattr(ctx.parent, "command", None), "commands", {}))
+    report = checks.examine(settings, problem, commands)
+    if bundle:
+        from clipstack import health
+        from clipstack.output import health_views
+
+        looked = health.check(settings, seconds=_HEALTH_SECONDS)
+        files = bundles.write(
+            bundle, settings, doctor_views.document(report), health_views.document(looked)
+        )
+        state.out.note(f"Wrote {bundle}: {len(files)} files. Look through it before you send it.")
+    state.out.show(doctor_views.doctor(report, str(bundle) if bundle else ""))
+    raise typer.Exit(report.code)
+
+
+def _settings(state: State) -> tuple[Settings, ClipstackError | None]:
+    """The settings in force; where they can't be read, the defaults and why."""
+    try:
+        return state.settings(), None
+    except ClipstackError as error:
+        return Settings(), error

@@ -1,0 +1,64 @@
+"""`clipstack status` and `clipstack open`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clipstack.cli.options import Option
+from clipstack.cli.stack_options import Project, stack_of
+from clipstack.cli.state import state_of
+from clipstack.errors import ExitCode
+
+
+def status(
+    ctx: typer.Context,
+    watch: Annotated[bool, Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
+    project: Project = None,
+) -> None:
+    """Show each service's state, address and use of CPU, memory and disk.
+
+    It ends with 0 when all run, with 3 when some do not, and with 5 when none does.
+    """
+    state = state_of(ctx)
+    stack = stack_of(state, project)
+    from clipstack.output import status_views
+    from clipstack.stack import status as states
+
+    if watch:
+        status_views.watch(state.out, lambda: states.look(stack.project, stack.values))
+    found = states.look(stack.project, stack.values)
+    state.out.show(status_views.status(found))
+    if found.is_absent:
+        state.out.hint(f"The stack {stack.project} is not running. `clipstack up` starts it.")
+        raise typer.Exit(ExitCode.UNREACHABLE)
+    if not found.is_ready:
+        late = [one.name for one in found.services if not one.is_ready]
+        state.out.hint(f"`clipstack logs {' '.join(late)}` says more, `clipstack up` mends it.")
+        raise typer.Exit(ExitCode.UNHEALTHY)
+
+
+def open_(
+    ctx: typer.Context,
+    service: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SERVICE]", help="bentoml, milvus or attu.", show_default="bentoml"
+        ),
+    ] = None,
+    project: Project = None,
+) -> None:
+    """Open a service's page in the browser: bentoml's, Milvus' own, or Attu's."""
+    state = state_of(ctx)
+    stack = stack_of(state, project)
+    from clipstack.output.views import facts_view
+    from clipstack.stack import pages
+
+    name = service or "bentoml"
+    url = pages.page(stack.project, stack.values, name)
+    state.out.show(facts_view({"service": name, "url": url}, quiet=[url]))
+    if pages.has_browser():
+        typer.launch(url)
+    else:
+        state.out.note("There is no display here to open it on.")

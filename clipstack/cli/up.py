@@ -1,0 +1,180 @@
+"""`clipstack up`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipstack.cli.options import Option
+from clipstack.cli.stack_options import (
+    Chosen,
+    Project,
+    Services,
+    Timeout,
+    Wait,
+    is_open,
+    stack_of,
+)
+from clipstack.cli.state import State, state_of
+from clipstack.errors import ClipstackError, ExitCode, PrerequisiteError
+
+if TYPE_CHECKING:
+    from clipstack.stack.checks import Check
+    from clipstack.stack.services import Service
+
+
+def up(
+    ctx: typer.Context,
+    services: Services = None,
+    build: Annotated[bool, Option("--build", help="Build the encoder's image first.")] = False,
+    pull: Annotated[bool, Option("--pull", help="Fetch the images first.")] = False,
+    wait: Wait = True,
+    timeout: Timeout = 300,
+    gpu: Annotated[
+        bool | None,
+        Option("--gpu/--no-gpu", help="Give the encoder NVIDIA GPUs.", show_default="as last time"),
+    ] = None,
+    attu: Annotated[bool, Option("--attu", help="Start Attu too, Milvus in a browser.")] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Only say what would be started, and with what.")
+    ] = False,
+    project: Project = None,
+) -> None:
+    """Start the stack on this machine: etcd, MinIO, Milvus and the encoder.
+
+    It waits until Milvus answers a search and the encoder a text, and makes `stack` the target of
+    the next commands. Twice is fine. `clipstack down` stops it and keeps its data.
+    """
+    state = state_of(ctx)
+    stack = stack_of(state, project)
+    from clipstack.stack import preflight
+    from clipstack.stack.services import GPUS, chosen
+
+    if gpu is not None:
+        stack.values[GPUS] = (stack.values.get(GPUS) or "all") if gpu else ""
+    wanted = chosen(stack.values, services or [], attu=attu)
+    checks = preflight.everything(stack.project, stack.values, wanted)
+    if dry_run:
+        _show_plan(state, stack, wanted, checks)
+        return
+    _build_or_refuse(state, stack, wanted, checks, build=build)
+    _warn(state, stack, checks)
+    _start(state, stack, wanted, wait=wait, timeout=timeout, pull=pull)
+
+
+def _show_plan(state: State, stack: Chosen, wanted: list[Service], checks: list[Check]) -> None:
+    from clipstack.output import status_views
+    from clipstack.stack import preflight
+    from clipstack.stack.plan import plan
+
+    failed = preflight.failures(checks)
+    if any(check.name in ("Docker", "Compose") for check in failed):
+        raise _in_the_way(failed)
+    state.out.show(status_views.plan(plan(stack.project, stack.values, wanted, checks)))
+    _warn(state, stack, checks)
+    for check in failed:
+        state.out.warn(f"{check.message}. Fix: {check.fix}")
+    if failed:
+        raise typer.Exit(ExitCode.PREREQUISITE)
+
+
+def _build_or_refuse(
+    state: State, stack: Chosen, wanted: list[Service], checks: list[Check], *, build: bool
+) -> None:
+    """Go on when nothing is in the way; a missing image of the encoder may be built now."""
+    from clipstack.cli.build import make
+    from clipstack.stack import preflight
+
+    tag = stack.values["CLIPSTACK_BENTOML_IMAGE"]
+    made_here = any(preflight.is_made_here(one, stack.values) for one in wanted)
+    failed = preflight.failures(checks)
+    absent = [check for check in failed if made_here and check.name == f"image {tag}"]
+    if len(failed) > len(absent):
+        raise _in_the_way(failed)
+    if build and made_here:
+        make(state, tag=tag)
+    elif absent:
+        try:
+            state.out.confirm(f"There is no image {tag} yet. Build it now?")
+        except ClipstackError as error:
+            if error.code != ExitCode.CONFIRMATION:
+                raise
+            raise _in_the_way(absent) from None
+        make(state, tag=tag)
+
+
+def _in_the_way(failed: list[Check]) -> ClipstackError:
+    if len(failed) == 1:
+        fix = failed[0].fix
+        return PrerequisiteError(
+            failed[0].message, hint=f"`{fix}`" if fix.startswith(("clip", "CLIP")) else fix
+        )
+    return PrerequisiteError(
+        f"{len(failed)} things are in the way, and nothing was started",
+        hint="\n".join(f"{check.message}\n  {check.fix}" for check in failed),
+    )
+
+
+def _warn(state: State, stack: Chosen, checks: list[Check]) -> None:
+    from clipstack.stack.checks import Level
+
+    for check in checks:
+        if check.level is Level.WARN:
+            state.out.warn(f"{check.message}. {check.fix}")
+    address = stack.values["CLIPSTACK_BIND_ADDRESS"]
+    if is_open(address):
+        asks = _asks_for_password(stack)
+        state.out.warn(
+            f"The services listen on {address}: who reaches this machine reaches them. "
+            + ("etcd asks" if asks else "Milvus and etcd ask")
+            + " for no password."
+            + ("" if asks else " CLIPSTACK_MILVUS_AUTHORIZATION=true makes Milvus ask.")
+        )
+    if _asks_for_password(stack) and not stack.settings.milvus_token:
+        state.out.warn(
+            "Milvus asks for a password. Everybody knows its first one, root:Milvus: change it, "
+            "and put user:password into CLIPSTACK_MILVUS_TOKEN."
+        )
+
+
+def _asks_for_password(stack: Chosen) -> bool:
+    return stack.values.get("CLIPSTACK_MILVUS_AUTHORIZATION") == "true"
+
+
+def _start(
+    state: State,
+    stack: Chosen,
+    wanted: list[Service],
+    *,
+    wait: bool,
+    timeout: float,
+    pull: bool,
+) -> None:
+    from clipstack.output import status_views
+    from clipstack.output.live import StackProgress
+    from clipstack.stack import lifecycle
+
+    way = lifecycle.Way(timeout, wait, pull, stack.settings.milvus_token, stack.settings.collection)
+    with StackProgress(state.out) as progress:
+        made = lifecycle.up(stack.project, stack.values, wanted, progress, way)
+    state.out.show(status_views.started(made))
+    ready = all(one.is_ready for one in made.progress)
+    _say(state, stack, made.changed, made.seconds, ready)
+    if not stack.is_usual:
+        state.out.hint(f"Set CLIPSTACK_PROJECT={stack.project} for commands that are to use it.")
+    elif any(one.name == "milvus" for one in wanted) and lifecycle.make_current():
+        state.out.note("`stack` is the target of the next commands now.")
+    if ready:
+        state.out.hint("Next: `clipstack import FOLDER`, then `clipstack search dog`.")
+    else:
+        state.out.hint("`clipstack status` says how far it is.")
+
+
+def _say(state: State, stack: Chosen, changed: bool, seconds: float, ready: bool) -> None:
+    if not ready:
+        state.out.note(f"The stack {stack.project} is starting.")
+    elif changed:
+        state.out.note(f"The stack {stack.project} is up after {seconds:.0f} s.")
+    else:
+        state.out.note(f"The stack {stack.project} was up already.")

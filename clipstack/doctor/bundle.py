@@ -1,0 +1,124 @@
+"""Reports and settings in; one archive with all that helps to find a fault, secrets taken out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import tarfile
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clipstack.doctor.environment import versions
+from clipstack.doctor.redaction import Redactor, is_secret, known_secrets
+from clipstack.errors import ClipstackError, UsageError
+from clipstack.settings import NAMES, Settings, shown
+from clipstack.settings.variables import variables
+from clipstack.stack import evidence
+
+LOG_LINES = 500
+_TAR = (".tar.gz", ".tgz")
+
+
+def check_name(path: Path) -> None:
+    """Raises UsageError when a file's name does not say which archive it is to be."""
+    if not path.name.endswith((".zip", *_TAR)):
+        raise UsageError(
+            f"{path}: the name says no archive", hint="Name it like clipstack.zip or .tar.gz."
+        )
+
+
+def write(
+    path: Path, settings: Settings, doctor: Mapping[str, Any], health: Mapping[str, Any]
+) -> list[str]:
+    """Write the archive; returns the names of the files in it.
+
+    Args:
+        path: ends in .zip, .tar.gz or .tgz; what is there is replaced.
+        doctor, health: the reports, as JSON has them.
+
+    Raises:
+        UsageError: the name says no archive.
+        ClipstackError: it can't be written.
+    """
+    check_name(path)
+    redactor = Redactor(known_secrets(settings))
+    files = _files(settings, doctor, health, redactor)
+    packed = _zip(files) if path.suffix == ".zip" else _tar(files)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(packed)
+        fresh.replace(path)
+    except OSError as error:
+        raise ClipstackError(f"{path}: can't be written ({error.strerror})") from None
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+    return list(files)
+
+
+def _files(
+    settings: Settings, doctor: Mapping[str, Any], health: Mapping[str, Any], redactor: Redactor
+) -> dict[str, bytes]:
+    """Every file of the archive, without secrets."""
+    values = variables(settings.project, settings.stack)
+    inspected, logs = evidence.of_containers(settings.project, LOG_LINES)
+    documents: dict[str, Any] = {
+        "doctor.json": doctor,
+        "health.json": health,
+        "config.json": {
+            name: {
+                "value": shown(settings, name),
+                "origin": settings.origins.get(name, "default"),
+            }
+            for name in NAMES
+        },
+        "versions.json": versions(),
+        "docker.json": evidence.of_engine(),
+        "environment.json": _environment(),
+        **{f"containers/{name}.json": facts for name, facts in inspected.items()},
+    }
+    texts = {"compose.yaml": evidence.compose_config(values)}
+    texts |= {f"logs/{name}.log": text for name, text in logs.items()}
+    found = {name: _json(redactor.value(one)) for name, one in documents.items()}
+    return found | {name: redactor.text(text).encode() for name, text in texts.items()}
+
+
+def _json(document: Any) -> bytes:
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _environment() -> dict[str, str]:
+    """Every variable's name; values of clipstack's own alone, and of those the harmless ones."""
+    harmless = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("CLIPSTACK_") and not is_secret(name)
+    }
+    return {name: harmless.get(name, "") for name in sorted(os.environ)}
+
+
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            entry.mtime = int(time.time())
+            archive.addfile(entry, io.BytesIO(content))
+    return out.getvalue()

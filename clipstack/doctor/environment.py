@@ -1,0 +1,87 @@
+"""Settings files, variables and installed packages in; what is wrong with them out."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from clipstack import __version__
+from clipstack import settings as layers
+from clipstack.errors import ClipstackError
+from clipstack.settings import variables
+from clipstack.stack.checks import Check, Level
+
+PACKAGES = (
+    *("pymilvus", "milvus-lite", "torch", "transformers", "bentoml", "docker"),
+    *("httpx", "numpy", "pillow", "opencv-python-headless", "grpcio", "protobuf"),
+)
+_OTHERS = {
+    *("DATA_DIR", "CONFIG_DIR", "CACHE_DIR", "SHARED", "CONFIG", "JSON", "QUIET", "VERBOSE"),
+    *("NO_COLOR", "YES", "NO_INPUT", "DEBUG"),
+}
+
+
+def settings_checks(problem: ClipstackError | None, commands: Sequence[str]) -> list[Check]:
+    """Each settings file, what all layers make together, and variables that mean nothing.
+
+    Args:
+        problem: why the layers together can't be read.
+        commands: names of commands, whose options are variables too.
+    """
+    files = (layers.user_file(), layers.project_file())
+    found = [_file(path) for path in files if path and path.is_file()]
+    if problem and all(check.message != problem.message for check in found):
+        found.append(Check("settings", Level.FAIL, problem.message, problem.hint))
+    found += [_unknown(name) for name in sorted(_unknown_variables(commands))]
+    return found or [Check("settings", Level.OK, "no settings files: all defaults")]
+
+
+def _file(path: Path) -> Check:
+    try:
+        layers.load(config=path)
+    except ClipstackError as error:
+        # The same text as the error of all layers together, so that it is said once.
+        return Check(path.name, Level.FAIL, error.message, error.hint or f"Edit {path}.")
+    return Check(path.name, Level.OK, f"{path} can be read")
+
+
+def _unknown_variables(commands: Sequence[str]) -> set[str]:
+    known = {f"CLIPSTACK_{name.upper()}" for name in layers.NAMES} | set(variables.defaults())
+    known |= {f"CLIPSTACK_{name}" for name in _OTHERS}
+    prefixes = ["CLIPSTACK_SERVICE_", "CLIPSTACK_S3_"]
+    prefixes += [f"CLIPSTACK_{name.upper().replace('-', '_')}_" for name in commands]
+    ours = {name for name in os.environ if name.startswith("CLIPSTACK_")}
+    return {name for name in ours - known if not name.startswith(tuple(prefixes))}
+
+
+def _unknown(name: str) -> Check:
+    known = [f"CLIPSTACK_{one.upper()}" for one in layers.NAMES] + list(variables.defaults())
+    close = difflib.get_close_matches(name, known, n=1)
+    fix = f"Did you mean {close[0]}?" if close else f"`unset {name}`"
+    return Check(name, Level.WARN, f"the variable {name} means nothing to clipstack", fix)
+
+
+def versions() -> dict[str, str]:
+    """Each package's version, "" where it is not installed; clipstack's and Python's first."""
+    found = {"clipstack": __version__, "python": platform.python_version()}
+    found["platform"] = platform.platform()
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = ""
+    return found
+
+
+def version_checks() -> list[Check]:
+    """What is installed."""
+    return [
+        Check(name, Level.OK, known)
+        if known
+        else Check(name, Level.WARN, "not installed", "Install clipstack again.")
+        for name, known in versions().items()
+    ]

@@ -1,0 +1,85 @@
+"""This machine, its model and its embedded database in; what is wrong with them out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from clipstack.errors import ClipstackError
+from clipstack.index import database
+from clipstack.settings import Settings, cache_dir, data_dir
+from clipstack.settings.targets import EMBEDDED
+from clipstack.stack.checks import Check, Level
+
+_GB = 1e9
+_DISK_WARN, _DISK_FAIL = 2 * _GB, 0.2 * _GB
+_MEMORY_WARN = 1.5 * _GB
+
+
+def machine_checks() -> list[Check]:
+    """Memory of this machine, and room where data and caches lie."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    said = f"{free / _GB:.1f} GB of memory free"
+    found = [
+        Check("memory", Level.OK, said)
+        if free >= _MEMORY_WARN
+        else Check("memory", Level.WARN, said, "End other programs, or choose a smaller model.")
+    ]
+    seen: set[int] = set()
+    for name, folder in (("data", data_dir()), ("cache", cache_dir())):
+        there = _existing(folder)
+        if there.stat().st_dev not in seen:
+            seen.add(there.stat().st_dev)
+            found.append(_disk(name, folder, there))
+    return found
+
+
+def _existing(folder: Path) -> Path:
+    return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+def _disk(name: str, folder: Path, there: Path) -> Check:
+    free = shutil.disk_usage(there).free
+    said = f"{free / _GB:.1f} GB free at {folder}"
+    if free >= _DISK_WARN:
+        return Check(f"disk ({name})", Level.OK, said)
+    level = Level.FAIL if free < _DISK_FAIL else Level.WARN
+    fix = f"Make room there, or choose another place with CLIPSTACK_{name.upper()}_DIR."
+    return Check(f"disk ({name})", level, said, fix)
+
+
+def model_checks(settings: Settings) -> list[Check]:
+    """The model of this machine, where it is this machine that encodes."""
+    from clipstack.encoders.models import resolve
+
+    if settings.encoder_url:
+        return [Check("model", Level.OK, f"encoding is left to {settings.encoder_url}")]
+    try:
+        found = resolve(settings.model, download=False)
+    except ClipstackError as error:
+        return [Check("model", Level.WARN, error.message, error.hint)]
+    size = sum(one.stat().st_size for one in found.path.rglob("*") if one.is_file())
+    return [Check("model", Level.OK, f"{found.name}: {found.source}, {size / 1e6:.0f} MB")]
+
+
+def database_checks(settings: Settings) -> list[Check]:
+    """The embedded database: its file, its size, and who has it open."""
+    path = settings.database
+    if not path.exists():
+        if settings.target != EMBEDDED:
+            return []
+        return [Check("database", Level.OK, f"{path} is not made yet: nothing is imported")]
+    size = f"{path}: {path.stat().st_size / 1e6:.1f} MB"
+    use = database.use(path)
+    found = [Check("database", Level.OK, f"{size}, {'in use' if use.held else 'free'}")]
+    if use.held:
+        holder = f"process {use.pid} (`{use.command}`)" if use.pid else "another process"
+        fix = "One process at a time can use it. Let that one finish."
+        found = [Check("database", Level.WARN, f"{size}, in use by {holder}", fix)]
+    elif use.pid:
+        said = f"a note of process {use.pid} (`{use.command}`), which is gone: it was killed"
+        fix = "Nothing to do: the next command clears it away."
+        found.append(Check("holder", Level.WARN, said, fix))
+    return found

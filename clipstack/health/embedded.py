@@ -1,0 +1,92 @@
+"""The embedded target's settings in; how its database and its model are, out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from clipstack import workspace
+from clipstack.errors import ClipstackError, UnreachableError
+from clipstack.health import model, side_by_side
+from clipstack.health.remote import encoder, encoder_urls, with_hint
+from clipstack.health.report import Report
+from clipstack.index import collections
+from clipstack.index.schema import CollectionInfo
+from clipstack.settings import Settings
+from clipstack.stack.probes.http import within
+from clipstack.stack.probes.result import Notes, Probe, Status, UnwellError, look
+
+
+@dataclass(slots=True)
+class _Opened:
+    """What the database told of the collection searched by default."""
+
+    probe: Probe
+    info: CollectionInfo | None = None
+
+
+def check(settings: Settings, seconds: float, deep: bool) -> Report:
+    """Open the database and count its rows; find the model, or ask the encoders of `encoder_url`.
+
+    Args:
+        seconds: for all of it.
+        deep: also encode a text with the model of this machine.
+    """
+    until = time.monotonic() + seconds
+    work: dict[str, Callable[[], Any]] = {"database": lambda: _database_and_model(settings, deep)}
+    for name, url in encoder_urls(settings).items():
+        work[name] = partial(encoder, settings, name, url, until)
+    done = side_by_side.run(work, until - time.monotonic())
+    late = f"no answer {within(seconds)}"
+    probes: list[Probe] = done.pop("database", None) or [
+        Probe("database", Status.DOWN, str(settings.database), reason=late)
+    ]
+    for name, url in encoder_urls(settings).items():
+        probe = done.get(name) or Probe(name, Status.DOWN, url, reason=late)
+        probes.append(with_hint(probe, settings))
+    return Report(settings.target, tuple(probes))
+
+
+def _database_and_model(settings: Settings, deep: bool) -> list[Probe]:
+    """One after the other: the collection says which model it needs."""
+    opened = _database(settings)
+    if settings.encoder_url:
+        return [opened.probe]
+    return [opened.probe, model.probe(settings, opened.info, deep=deep)]
+
+
+def _database(settings: Settings) -> _Opened:
+    found: list[CollectionInfo] = []
+
+    def work(notes: Notes) -> None:
+        if not settings.database.exists():
+            notes.reason = "not made yet: `clipstack import FOLDER` makes it"
+            return
+        try:
+            with workspace.open_database(replace(settings, wait=0.0)) as database:
+                described = collections.list_all(database.client)
+        except UnreachableError as error:
+            reason = error.message.removesuffix(", waited 0 s").partition(": ")[2]
+            hint = "One process at a time can use it. Wait for it with `clipstack health --wait`."
+            raise UnwellError(Status.DEGRADED, reason or error.message, hint) from None
+        except ClipstackError as error:
+            raise UnwellError(Status.DOWN, error.message, error.hint) from None
+        rows = sum(one.rows for one in described)
+        notes.reason = f"{rows} rows in {len(described)} collections"
+        found.extend(one.info for one in described if one.info and one.name == settings.collection)
+
+    probe = look("database", str(settings.database), work)
+    version = _lite_version()
+    return _Opened(replace(probe, version=version), found[0] if found else None)
+
+
+def _lite_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("milvus-lite")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,63 @@
+"""A stack's variables in; what starting it would do, without doing it, out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipstack.settings import variables
+from clipstack.stack import compose, engine, preflight
+from clipstack.stack.checks import Check
+from clipstack.stack.services import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `up` would do.
+
+    Attributes:
+        actions: what would become of each service, in words.
+        changed: variables that differ from their defaults; secrets only as "(set)".
+        files: of compose that would be used.
+    """
+
+    project: str
+    values: Mapping[str, str]
+    services: Sequence[Service]
+    actions: dict[str, str]
+    changed: dict[str, str]
+    files: list[Path]
+    checks: list[Check]
+
+
+def plan(
+    project: str, values: Mapping[str, str], services: Sequence[Service], checks: list[Check]
+) -> Plan:
+    """What `up` would do with these checks behind it.
+
+    Raises:
+        PrerequisiteError: Docker can't be used.
+    """
+    client = engine.client()
+    there = engine.containers(client, project)
+    ids = preflight.image_ids(client, values, services)
+
+    def action(one: Service) -> str:
+        if not ids[one.name]:
+            return "built" if preflight.is_made_here(one, values) else "fetched and started"
+        container = there.get(one.name)
+        if container is None:
+            return "started"
+        if container.image_id != ids[one.name]:
+            return "replaced"
+        return "left running" if container.state == "running" else "started again"
+
+    defaults = variables.defaults()
+    changed = {
+        name: "(set)" if name in variables.SECRETS else value
+        for name, value in sorted(values.items())
+        if value and value != defaults.get(name) and name != variables.PROJECT
+    }
+    actions = {one.name: action(one) for one in services}
+    return Plan(project, values, services, actions, changed, compose.files(values), checks)

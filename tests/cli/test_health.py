@@ -1,0 +1,254 @@
+"""`clipstack health` without Docker: the embedded target, and servers that say nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from clipstack.stack.engine import Container
+from clipstack.stack.probes.containers import explain
+from clipstack.stack.probes.sigv4 import signed
+from tests.running import Cli, process
+from tests.serving import free_port
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[str]:
+    """A port that takes connections and never answers, as a stopped process' does."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def held(database: Path) -> Iterator[int]:
+    """Another process that has the database open; gives its process id."""
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from clipstack.index.database import Database\n"
+        "with Database(Path(sys.argv[1]), wait=5):\n    print('open', flush=True); time.sleep(60)"
+    )
+    line = [sys.executable, "-c", program, str(database)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "open\n"
+        try:
+            yield holder.pid
+        finally:
+            holder.terminate()
+
+
+def services(document: dict) -> dict[str, dict]:
+    return {one["name"]: one for one in document["services"]}
+
+
+def test_embedded(cli: Cli, imported: Path) -> None:
+    ran = cli("health", mode="json")
+    assert ran.code == 0, ran.out
+    assert ran.json["target"] == "embedded"
+    assert ran.json["healthy"] is True
+    found = services(ran.json)
+    assert list(found) == ["database", "model"]
+    assert found["database"]["reason"] == "80 rows in 2 collections"
+    assert found["database"]["url"] == str(imported)
+    assert found["model"]["version"] == "shapes"
+
+
+def test_embedded_deep(cli: Cli, imported: Path) -> None:
+    ran = cli("health", "--deep", mode="json")
+    assert ran.code == 0, ran.out
+    assert services(ran.json)["model"]["status"] == "ok"
+
+
+def test_a_model_that_is_not_here(cli: Cli) -> None:
+    ran = cli("health", mode="json")
+    assert ran.code == 3
+    found = services(ran.json)
+    assert found["database"]["status"] == "ok"
+    assert "not made yet" in found["database"]["reason"]
+    assert found["model"]["status"] == "degraded"
+    assert "clipstack models pull" in found["model"]["hint"]
+    assert cli("health", mode="quiet").out == "model\n"
+
+
+def test_a_database_in_use(cli: Cli, imported: Path) -> None:
+    with held(imported) as pid:
+        ran = cli("health", "database", mode="json")
+    assert ran.code == 3
+    (found,) = ran.json["services"]
+    assert found["status"] == "degraded"
+    assert f"in use by process {pid}" in found["reason"]
+    assert cli("health", "database").code == 0
+
+
+def test_a_database_that_is_none(cli: Cli, imported: Path) -> None:
+    imported.write_bytes(b"no database")
+    ran = cli("health", "database", mode="json")
+    assert ran.code == 5
+    assert services(ran.json)["database"]["status"] == "down"
+    assert "Milvus Lite" in services(ran.json)["database"]["hint"]
+
+
+def test_servers_that_say_nothing_are_told_and_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with silent_server() as milvus, silent_server() as encoder:
+        monkeypatch.setenv("CLIPSTACK_MILVUS_URI", milvus)
+        monkeypatch.setenv("CLIPSTACK_ENCODER_URL", encoder)
+        running = process("health", "--timeout", "1", "--json")
+        out, err = running.communicate(timeout=20)
+    assert running.returncode == 5, err
+    found = services(json.loads(out))
+    assert list(found) == ["milvus", "encoder"]
+    for one in found.values():
+        assert one["status"] == "down"
+        assert "gives no answer within" in one["reason"]
+    assert "CLIPSTACK_MILVUS_URI" in found["milvus"]["hint"]
+    assert "Traceback" not in err
+
+
+def test_nothing_listens(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("CLIPSTACK_MILVUS_URI", f"http://127.0.0.1:{port}")
+    ran = cli("--target", "remote", "health", "milvus", mode="json")
+    assert ran.code == 5
+    (found,) = ran.json["services"]
+    assert found["reason"] == f"nothing listens on 127.0.0.1:{port}"
+    assert found["latency_ms"] is None
+
+
+def test_an_address_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPSTACK_MILVUS_URI", "milvus.example.com")
+    ran = cli("--target", "remote", "health", "milvus", mode="json")
+    assert ran.code == 5
+    assert "not the address of a Milvus server" in ran.json["services"][0]["reason"]
+
+
+def test_what_answers_is_something_else(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as web:
+        assert web.stdout
+        port = web.stdout.readline().split("port ")[1].split()[0]
+        monkeypatch.setenv("CLIPSTACK_MILVUS_URI", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("CLIPSTACK_ENCODER_URL", f"http://127.0.0.1:{port}")
+        ran = cli("health", mode="json")
+        web.terminate()
+    assert ran.code == 3
+    found = services(ran.json)
+    assert found["milvus"]["status"] != "ok"
+    assert found["encoder"]["status"] == "degraded"
+
+
+def test_the_stubs_are_those_of_pymilvus() -> None:
+    """Loading them first must not get in the way of pymilvus later in the process."""
+    program = (
+        "import sys; from clipstack.index import probing; probing.prepare()\n"
+        "assert 'pymilvus' not in sys.modules and 'pandas' not in sys.modules\n"
+        "mine = probing._stubs('milvus_pb2')\n"
+        "from pymilvus.grpc_gen import milvus_pb2\n"
+        "print(mine.QueryRequest is milvus_pb2.QueryRequest)"
+    )
+    line = [sys.executable, "-c", program]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.stdout == "True\n", done.stderr
+
+
+# From https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+S3_KEY = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+S3_NOW = datetime.datetime(2013, 5, 24, tzinfo=datetime.UTC)
+S3_HOST = "https://examplebucket.s3.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "signature"),
+    [
+        (
+            "GET",
+            "/test.txt",
+            {"range": "bytes=0-9"},
+            b"",
+            "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+        ),
+        (
+            "PUT",
+            "/test%24file.text",
+            {"date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"},
+            b"Welcome to Amazon S3.",
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+        ),
+        (
+            "GET",
+            "/?lifecycle",
+            {},
+            b"",
+            "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
+        ),
+        (
+            "GET",
+            "/?max-keys=2&prefix=J",
+            {},
+            b"",
+            "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+        ),
+    ],
+)
+def test_signatures_are_those_amazon_publishes(
+    method: str, path: str, headers: dict[str, str], body: bytes, signature: str
+) -> None:
+    made = signed(method, S3_HOST + path, *S3_KEY, headers=headers, body=body, now=S3_NOW)
+    assert made["Authorization"].endswith(f"Signature={signature}")
+
+
+def test_the_signature_of_the_test_suite() -> None:
+    """`get-vanilla` of the Signature Version 4 test suite: another service, no body's digest."""
+    made = signed(
+        "GET",
+        "https://example.amazonaws.com/",
+        "AKIDEXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        now=datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.UTC),
+        service="service",
+    )
+    assert made["Authorization"].endswith(
+        "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
+    )
+
+
+def _container(state: str, **facts: object) -> Container:
+    usual = dict.fromkeys((field.name for field in fields(Container)), "")
+    usual |= {"exit_code": 0, "oom_killed": False, "restarts": 0}
+    return Container(**{**usual, "service": "milvus", "state": state, **facts})
+
+
+@pytest.mark.parametrize(
+    ("container", "reason", "hint"),
+    [
+        (None, "not created", "`clipstack up`"),
+        (_container("exited"), "stopped (exit 0)", "`clipstack start milvus`"),
+        (_container("exited", exit_code=2), "stopped (exit 2)", "clipstack logs milvus"),
+        (_container("restarting", restarts=5, exit_code=1), "5 times", "clipstack logs milvus"),
+        (
+            _container("restarting", restarts=2, oom_killed=True),
+            "out of memory: restarting, twice",
+            "CLIPSTACK_MILVUS_MEMORY",
+        ),
+        (_container("running", health="starting"), "starting", "clipstack health milvus --wait"),
+        (_container("running"), "", ""),
+    ],
+)
+def test_the_states_of_a_container(container: Container | None, reason: str, hint: str) -> None:
+    said = explain("milvus", container)
+    assert reason in said[0]
+    assert hint in said[1]
+    assert bool(reason) == bool(said[0])

@@ -1,0 +1,74 @@
+"""Waiting for a service: told once it is worth a word, ended by time, an answer or Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from clipstack.errors import ClipstackError, ExitCode, UnreachableError
+from clipstack.output.out import Out
+from clipstack.output.progress import ImportProgress
+from clipstack.patience import Interrupted, Patience
+from clipstack.pipeline import Outcome
+from tests.running import _Pipe, _Terminal
+
+AWAY = ClipstackError("nobody answers", hint="Start it.")
+
+
+def test_time_runs_out_with_the_reason() -> None:
+    outage = Patience(1.3, hint="Run it again.").outage("Milvus")
+    outage.wait(AWAY, 0)
+    outage.wait(AWAY, 10)
+    with pytest.raises(UnreachableError, match="Milvus: away for 1 s: nobody answers") as error:
+        outage.wait(AWAY, 10)
+    assert error.value.code == ExitCode.UNREACHABLE
+    assert error.value.hint == "Run it again."
+
+
+def test_no_patience_gives_the_plain_reason_at_once() -> None:
+    with pytest.raises(ClipstackError, match=r"^nobody answers$") as error:
+        Patience(0).outage("Milvus").wait(AWAY, 0)
+    assert error.value.hint == "Start it."
+
+
+def test_an_answer_starts_the_time_again() -> None:
+    outage = Patience(0.6).outage("Milvus")
+    for _ in range(4):
+        outage.wait(AWAY, 0)
+        outage.over()
+        assert not outage.lasts
+
+
+def test_ctrl_c_ends_it_at_once() -> None:
+    patience = Patience(600)
+    threading.Timer(0.2, patience.stop.set).start()
+    with pytest.raises(Interrupted):
+        patience.outage("Milvus").wait(AWAY, 10)
+
+
+def wait_and_come_back(progress: ImportProgress) -> None:
+    outage = Patience(600, progress).outage("Milvus")
+    for attempt in range(4):
+        outage.wait(AWAY, attempt)
+    outage.over()
+    outage.wait(AWAY, 0)
+    outage.over()
+
+
+def test_a_pipe_gets_a_line_when_it_begins_and_one_when_it_ends() -> None:
+    err = _Pipe()
+    with ImportProgress(Out(stdout=_Pipe().stream, stderr=err.stream)) as progress:
+        wait_and_come_back(progress)
+    first, second = err.text().splitlines()
+    assert first.startswith("nobody answers; waiting up to 59")
+    assert second.startswith("Milvus is back after ")
+
+
+def test_a_terminal_shows_it_in_the_bar() -> None:
+    out, err = _Terminal(), _Terminal()
+    with ImportProgress(Out(stdout=out.stream, stderr=err.stream)) as progress:
+        progress.done(Outcome.NEW, 3)
+        wait_and_come_back(progress)
+    out.text()
+    assert "Milvus is away, waiting 59" in err.text().replace("\n", " ")
