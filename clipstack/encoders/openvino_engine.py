@@ -128,6 +128,9 @@ class OpenVinoEncoder:
                 "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": granted(),
+                # The compiled graph without its weights, which stay where they are.
+                "CACHE_DIR": str(cache_dir() / "openvino" / "compiled"),
+                "CACHE_MODE": "OPTIMIZE_SIZE",
             },
         )
         request = compiled.create_infer_request()

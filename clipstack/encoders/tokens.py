@@ -39,17 +39,9 @@ class Tokenizer:
         from tokenizers import Tokenizer as Backend
 
         self._rules = rules
-        self._counting = Backend.from_file(str(folder / FILE))
-        self._counting.no_truncation()
-        self._counting.no_padding()
         self._backend = Backend.from_file(str(folder / FILE))
-        length = int(rules["length"])
-        self._backend.enable_truncation(max_length=length)
-        self._backend.enable_padding(
-            pad_id=int(rules["pad_id"]),
-            pad_token=str(rules["pad_token"]),
-            length=length if rules["padding"] == "max_length" else None,
-        )
+        self._limit()
+        # Padding and truncation are its state.
         self._one_at_a_time = threading.Lock()
 
     def ids(self, texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
@@ -66,8 +58,22 @@ class Tokenizer:
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, with those that mark its ends, before any is cut off."""
         with self._one_at_a_time:
-            batch = self._counting.encode_batch([sound(text) for text in texts])
+            self._backend.no_truncation()
+            self._backend.no_padding()
+            try:
+                batch = self._backend.encode_batch([sound(text) for text in texts])
+            finally:
+                self._limit()
         return [len(one.ids) for one in batch]
+
+    def _limit(self) -> None:
+        length = int(self._rules["length"])
+        self._backend.enable_truncation(max_length=length)
+        self._backend.enable_padding(
+            pad_id=int(self._rules["pad_id"]),
+            pad_token=str(self._rules["pad_token"]),
+            length=length if self._rules["padding"] == "max_length" else None,
+        )
 
 
 class SentencePieces:

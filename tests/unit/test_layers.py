@@ -23,11 +23,12 @@ ALLOWED: dict[str, set[str]] = {
     "writing": {"index"},
     "pipeline": {"errors", "images", "encoders", "index", "patience", "writing"},
     "workspace": {"errors", "settings", "encoders", "index", "patience"},
+    "remembered": {"settings", "index"},
     "ingest": {
         *("errors", "settings", "images", "encoders", "index", "patience"),
         *("pipeline", "workspace"),
     },
-    "search": {"errors", "settings", "images", "encoders", "index", "workspace"},
+    "search": {"remembered", "errors", "settings", "images", "encoders", "index", "workspace"},
     "demo": {"errors", "scenes", "encoders"},
     "targets": {"errors", "settings"},
     "stack": {"errors", "settings", "encoders", "service", "index"},
