@@ -71,7 +71,8 @@ def model_for(
 
     Raises:
         PrerequisiteError: the model is not on this machine and not to be had.
-        ClipstackError: the collection holds another model's vectors.
+        ClipstackError: the collection holds another model's vectors, or int8 ones and others
+            were asked for, or the other way round.
         UnreachableError: the service does not answer.
         UsageError: the service has another model than the one the user named.
     """
@@ -80,6 +81,7 @@ def model_for(
     else:
         model = _model_of_this_machine(settings, collection, download, progress)
     if collection:
+        _require_same_precision(settings, collection, model)
         require_same_model(collection, model)
     return model
 
@@ -156,4 +158,39 @@ def _model_of_this_machine(
     folder = resolve(name, download=download, progress=progress)
     if folder.source == "folder":  # the collection remembers the name, wherever it is used
         folder = replace(folder, name=str(folder.path))
-    return describe(folder)
+    return _at_precision(settings, describe(folder), collection.fingerprint if collection else "")
+
+
+def _at_precision(settings: Settings, model: ModelInfo, fingerprint: str) -> ModelInfo:
+    """int8 where it was asked for, or where a collection has its vectors and nothing was said."""
+    from clipstack.encoders import quantized
+
+    if settings.precision == "int8":
+        return encoders.int8(model, settings.engine, fingerprint)
+    if settings.precision == "auto" and fingerprint not in ("", model.fingerprint):
+        return quantized.as_int8(model, fingerprint) or model
+    return model
+
+
+def _require_same_precision(
+    settings: Settings, collection: CollectionInfo, model: ModelInfo
+) -> None:
+    """Refuse to mix int8 with other vectors of one model; only what this machine knows is told."""
+    from clipstack.encoders import quantized
+
+    if collection.fingerprint == model.fingerprint:
+        return
+    asked, origin = settings.precision, settings.origins.get("precision", "default")
+    hint = (
+        f"Leave out --precision {asked} (it comes from {origin}), or import into another "
+        "collection with --collection NAME."
+    )
+    if model.quantized_from == collection.fingerprint:
+        kind = f"of {model.name!r} that are not int8"
+    elif model.quantized_from:
+        kind = f"of another int8 than {model.name!r} has here, or of another model"
+    elif collection.fingerprint in {one.fingerprint for one in quantized.of(model)}:
+        kind = f"of {model.name!r} as int8"
+    else:
+        return
+    raise ClipstackError(f"collection {collection.name!r} holds vectors {kind}", hint=hint)

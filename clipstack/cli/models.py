@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from clipstack.cli.options import Option
 from clipstack.cli.state import state_of
+from clipstack.errors import ExitCode, UsageError
 
 app = typer.Typer(help="See and fetch the models that turn pictures and words into vectors.")
 
@@ -17,10 +19,11 @@ Name = Annotated[str, typer.Argument(help="`shapes` (built in), a folder, or a h
 def list_(ctx: typer.Context) -> None:
     """Models on this machine, and others worth fetching."""
     state = state_of(ctx)
+    from clipstack.encoders import quantized
     from clipstack.encoders.models import RECOMMENDED, list_models
     from clipstack.output import model_views
 
-    state.out.show(model_views.model_list(list_models(), RECOMMENDED))
+    state.out.show(model_views.model_list(list_models(), RECOMMENDED, quantized.kept()))
 
 
 @app.command("pull")
@@ -41,7 +44,40 @@ def pull(ctx: typer.Context, name: Name) -> None:
 def show(ctx: typer.Context, name: Name) -> None:
     """What is known of one model on this machine."""
     state = state_of(ctx)
-    from clipstack.encoders import models
+    from clipstack.encoders import models, quantized
     from clipstack.output import model_views
 
-    state.out.show(model_views.model(models.describe(models.resolve(name, download=False))))
+    info = models.describe(models.resolve(name, download=False))
+    state.out.show(model_views.model(info, quantized.of(info)))
+
+
+@app.command("optimize")
+def optimize(
+    ctx: typer.Context,
+    name: Name,
+    calibrate: Annotated[
+        str,
+        Option(metavar="DIR", help="Your own pictures, at least 200 different ones."),
+    ],
+    precision: Annotated[str, Option(metavar="PRECISION", help="int8.")] = "int8",
+) -> None:
+    """Make a quicker int8 of a model, kept only if it ranks your pictures as fp32 does.
+
+    Use it with `--precision int8`. Its vectors are not mixed with others of the model.
+    """
+    state = state_of(ctx)
+    if precision != "int8":
+        raise UsageError(f"there is nothing to optimize for {precision!r}", hint="Use int8.")
+    settings = state.settings()
+    from clipstack import optimize as domain
+    from clipstack.output import model_views
+    from clipstack.output.steps import Steps
+
+    with Steps(state.out) as steps:
+        report = domain.run(settings, name, calibrate, steps)
+    state.out.show(model_views.optimized(report))
+    for warning in model_views.optimized_warnings(report):
+        state.out.warn(warning)
+    if not report.accepted:
+        raise typer.Exit(ExitCode.FAILED)
+    state.out.hint(f"Use it with `clipstack import FOLDER --model {name} --precision int8`.")

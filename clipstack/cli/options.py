@@ -38,7 +38,7 @@ Engine = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    Option(metavar="PRECISION", help="auto, fp32, bf16 or fp16.", show_default="auto"),
+    Option(metavar="PRECISION", help="auto, fp32, bf16, fp16 or int8.", show_default="auto"),
 ]
 EncoderUrl = Annotated[
     str | None,

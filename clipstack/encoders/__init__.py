@@ -27,7 +27,8 @@ def load(
         model: a name as for `models.resolve`, or what `models.describe` returned.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device such as "cuda:1".
         engine: one of ENGINES; "auto" is OpenVINO on x86 CPUs and PyTorch on all else.
-        precision: "auto", "fp32", "bf16" (CPUs that have it) or "fp16" (CUDA).
+        precision: "auto", "fp32", "bf16" (CPUs that have it), "fp16" (CUDA) or "int8" (where
+            one was accepted; see `quantized.py`).
         download: for a name, fetch a hub's model that is not in the cache.
         say: told what is done when it takes a while.
 
@@ -40,6 +41,8 @@ def load(
     from clipstack.encoders.models import describe, resolve
 
     info = describe(resolve(model, download=download)) if isinstance(model, str) else model
+    if info.quantized_from or precision == "int8":
+        info, engine = int8(info, engine), "openvino"
     if choose(engine, device) == "openvino":
         from clipstack.encoders.openvino_engine import OpenVinoEncoder
 
@@ -47,6 +50,21 @@ def load(
     from clipstack.encoders.torch_engine import TorchEncoder
 
     return TorchEncoder(info, device=device, precision=precision)
+
+
+def int8(model: ModelInfo, engine: str = "auto", fingerprint: str = "") -> ModelInfo:
+    """The model with its int8 image tower: that of `fingerprint` if it is here, else the newest.
+
+    Raises:
+        PrerequisiteError: none was accepted on this machine.
+        UsageError: another engine than OpenVINO was asked for.
+    """
+    from clipstack.encoders.quantized import require
+    from clipstack.errors import UsageError
+
+    if engine not in ("auto", "openvino"):
+        raise UsageError("int8 is OpenVINO's", hint="Use `--engine auto`, or another --precision.")
+    return require(model, fingerprint)
 
 
 def connect(

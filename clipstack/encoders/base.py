@@ -29,6 +29,8 @@ class ModelInfo:
         geometry: how a picture becomes the pixels this model reads.
         context_length: tokens of text the model reads; what is beyond is cut off.
         folder: where the model's files lie; an empty path for a service's model.
+        quantized_from: for int8 the fingerprint of the model whose image tower was quantised;
+            "" for a model as it is. See `quantized.py`.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ModelInfo:
     geometry: Geometry
     context_length: int
     folder: Path
+    quantized_from: str = ""
 
 
 class Encoder(Protocol):
@@ -81,7 +84,7 @@ class LocalEncoder(Encoder, Protocol):
 
     Attributes:
         engine: "openvino" or "torch".
-        precision: what it computes in: "fp32", "bf16" or "fp16".
+        precision: what it computes in: "fp32", "bf16", "fp16" or "int8".
     """
 
     engine: str

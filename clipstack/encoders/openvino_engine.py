@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clipstack.encoders import export, tokens
+from clipstack.encoders import export, quantized, tokens
 from clipstack.encoders.base import ModelInfo
 from clipstack.encoders.cores import granted
 from clipstack.encoders.vectors import check_pixels, check_texts, gather
@@ -16,12 +16,15 @@ from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 from clipstack.settings import cache_dir
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
-PRECISIONS = ("auto", "bf16", "fp32")
-LEAST_COSINE = {"bf16": 0.999, "fp32": 0.9999}
-"""How near to PyTorch's float32 vectors those of a precision must be, for every probe."""
+PRECISIONS = ("auto", "bf16", "fp32", "int8")
+LEAST_COSINE = {"bf16": 0.999, "fp32": 0.9999, "int8": 0.995}
+"""How near to PyTorch's float32 vectors those of a precision must be, for every probe; for int8,
+to the vectors it gave where it was accepted."""
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
 _IMAGES_AT_ONCE = 64
 _TEXTS_AT_ONCE = 256
@@ -30,12 +33,16 @@ _TEXTS_AT_ONCE = 256
 class OpenVinoEncoder:
     """An `Encoder` (see base.py) on the CPU, in bfloat16 where it has that, else float32.
 
+    A model that is int8 (see quantized.py) has another image tower; what that leaves unquantised,
+    and all texts, are computed in bfloat16 or float32 as ever.
+
     A tower is compiled when it is first needed: a search by words never reads the image tower.
 
     Args:
         info: what `models.describe` returned.
-        precision: "auto", "bf16" or "fp32".
+        precision: "auto", "bf16" or "fp32"; "int8" or "auto" for a model that is int8.
         say: told what is done when it takes a while.
+        on_trial: for a model that is int8, the folder of its graph while that is not accepted.
 
     Raises:
         PrerequisiteError: the model can't be exported, or the precision is not to be had.
@@ -49,8 +56,10 @@ class OpenVinoEncoder:
         info: ModelInfo,
         precision: str = "auto",
         say: Callable[[str], None] = lambda _: None,
+        on_trial: Path | None = None,
     ) -> None:
         self._info = info
+        self._on_trial = on_trial
         self._folder = export.exported(info, say)
         self._facts = export.read_facts(self._folder)
         self._tokenizer: tokens.Tokenizer | tokens.SentencePieces | None = None
@@ -60,7 +69,8 @@ class OpenVinoEncoder:
 
         self._core = openvino.Core()
         self._checked = _Checked(self._core)
-        self.precision = self._precision(precision)
+        self._computes = self._precision(precision)
+        self.precision = "int8" if info.quantized_from else self._computes
 
     @property
     def info(self) -> ModelInfo:
@@ -122,10 +132,10 @@ class OpenVinoEncoder:
 
     def _compile(self, tower: str) -> Any:
         compiled = self._core.compile_model(
-            self._folder / tower,
+            self._quantized() / quantized.GRAPH if self._is_int8(tower) else self._folder / tower,
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+                "INFERENCE_PRECISION_HINT": _HINTS[self._computes],
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": granted(),
                 # The compiled graph without its weights, which stay where they are.
@@ -139,28 +149,49 @@ class OpenVinoEncoder:
 
     def _check(self, tower: str, request: Any) -> None:
         """Compare with what PyTorch gave when the model was exported, once for each CPU."""
-        key = f"{tower} {self.precision} {self._facts['fingerprint']}"
+        if self._on_trial and self._is_int8(tower):
+            return
+        precision = "int8" if self._is_int8(tower) else self._computes
+        key = f"{tower} {precision} {self._print(tower)}"
         if self._checked.holds(key):
             return
-        import numpy as np
-
-        with np.load(self._folder / export.PROBES) as probes:
-            if tower == export.IMAGES:
-                expected = probes["images"]
-                got = request.infer([export.probe_pictures(self._info)])[0]
-            else:
-                expected = probes["texts"]
-                got = request.infer(self.tokenizer.ids(export.PROBE_TEXTS))[0]
-        cosine = float(_cosines(got, expected).min())
-        if not cosine >= LEAST_COSINE[self.precision]:
+        if tower == export.IMAGES:
+            got = request.infer([export.probe_pictures(self._info)])[0]
+        else:
+            got = request.infer(self.tokenizer.ids(export.PROBE_TEXTS))[0]
+        cosine = float(_cosines(got, self._expected(tower)).min())
+        if not cosine >= LEAST_COSINE[precision]:
             raise ClipstackError(
-                f"{self.precision} on this CPU gives other vectors than PyTorch does for "
+                f"{precision} on this CPU gives other vectors than "
+                f"{'where it was accepted' if precision == 'int8' else 'PyTorch does'} for "
                 f"{self._info.name}: a cosine of {cosine:.5f}",
-                hint="Use `--precision fp32`"
-                if self.precision != "fp32"
-                else "Use `--engine torch`, and please report it.",
+                hint={
+                    "int8": "Make it again here: `clipstack models optimize`.",
+                    "fp32": "Use `--engine torch`, and please report it.",
+                }.get(precision, "Use `--precision fp32`."),
             )
         self._checked.remember(key, cosine)
+
+    def _expected(self, tower: str) -> NDArray[np.float32]:
+        import numpy as np
+
+        if self._is_int8(tower):
+            kept: NDArray[np.float32] = np.load(self._quantized() / quantized.PROBES)
+            return kept
+        with np.load(self._folder / export.PROBES) as probes:
+            vectors: NDArray[np.float32] = probes["images" if tower == export.IMAGES else "texts"]
+        return vectors
+
+    def _is_int8(self, tower: str) -> bool:
+        return bool(self._info.quantized_from) and tower == export.IMAGES
+
+    def _print(self, tower: str) -> str:
+        if self._is_int8(tower):
+            return self._info.fingerprint
+        return str(self._facts["fingerprint"])
+
+    def _quantized(self) -> Path:
+        return self._on_trial or quantized.folder(self._info.fingerprint)
 
     def _precision(self, asked: str) -> str:
         if asked not in PRECISIONS:
@@ -172,7 +203,15 @@ class OpenVinoEncoder:
             raise PrerequisiteError(
                 "this CPU has no bfloat16", hint="Use `--precision auto` or `--precision fp32`."
             )
-        return ("bf16" if able else "fp32") if asked == "auto" else asked
+        is_int8 = bool(self._info.quantized_from)
+        if asked != "auto" and is_int8 != (asked == "int8"):
+            raise UsageError(
+                f"these are vectors of an int8 model, not of {asked}"
+                if is_int8
+                else f"the model {self._info.name} was loaded as it is, not as int8",
+                hint="Leave out --precision.",
+            )
+        return ("bf16" if able else "fp32") if asked in ("auto", "int8") else asked
 
 
 class _Checked:

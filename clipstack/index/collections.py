@@ -240,7 +240,8 @@ def require_same_model(info: CollectionInfo, model: Model) -> None:
         raise ClipstackError(
             f"collection {info.name!r} holds vectors of {info.model!r} with other weights or "
             "preprocessing than that model has now",
-            hint=f"Import into another collection with --collection NAME, or {again}.",
+            hint=f"Import into another collection with --collection NAME, or {again}. If it was "
+            "imported as int8, it needs that int8, from the machine that made it.",
         )
     raise ClipstackError(
         f"collection {info.name!r} holds vectors of the model {info.model!r}, "

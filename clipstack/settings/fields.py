@@ -147,7 +147,7 @@ class Settings:
     search_params: str = _setting("", _parameters, "parameters of every search, such as ef=128")
     device: str = _setting("auto", _text, "auto, cpu, cuda or mps")
     engine: str = _setting("auto", _text, "auto, openvino or torch")
-    precision: str = _setting("auto", _text, "auto, fp32, bf16 or fp16")
+    precision: str = _setting("auto", _text, "auto, fp32, bf16, fp16 or int8")
     encoder_url: str = _setting(
         "", _urls, "services that encode, such as http://127.0.0.1:3000; empty: none"
     )

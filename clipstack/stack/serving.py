@@ -9,8 +9,9 @@ import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
+from clipstack import encoders
 from clipstack.encoders.choice import choose
-from clipstack.encoders.models import ModelFolder
+from clipstack.encoders.models import ModelFolder, describe
 from clipstack.errors import PrerequisiteError, UsageError
 from clipstack.service import model as served
 from clipstack.service import options
@@ -57,11 +58,14 @@ def prepare(
         device, engine, precision: as for `encoders.load`.
 
     Raises:
-        PrerequisiteError: the port is taken, or this user may not listen on it.
+        PrerequisiteError: the port is taken, or this user may not listen on it; int8 was asked for
+            and none was accepted.
         UsageError: this machine has no such address, or there is no such engine.
     """
     home()
     choose(engine, device)
+    if precision == "int8":
+        encoders.int8(describe(model), engine)
     wanted = workers if workers is not None else options.from_environment().workers
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -30,17 +30,18 @@ ALLOWED: dict[str, set[str]] = {
     },
     "search": {"remembered", "errors", "settings", "images", "encoders", "index", "workspace"},
     "demo": {"errors", "scenes", "encoders"},
+    "optimize": {"errors", "settings", "images", "encoders"},
     "targets": {"errors", "settings"},
     "stack": {"errors", "settings", "encoders", "service", "index"},
     "health": {"errors", "settings", "encoders", "index", "workspace", "stack"},
     "doctor": {"errors", "settings", "encoders", "index", "workspace", "stack", "health"},
     "output": {
         *("errors", "settings", "encoders", "index"),
-        *("pipeline", "search", "stack", "health", "doctor", "targets"),
+        *("pipeline", "search", "optimize", "stack", "health", "doctor", "targets"),
     },
     "cli": {
         *("errors", "settings", "encoders", "index", "pipeline", "workspace"),
-        *("ingest", "search", "demo", "stack", "health", "doctor", "targets", "output"),
+        *("ingest", "search", "demo", "optimize", "stack", "health", "doctor", "targets", "output"),
     },
 }
 # A library, and the only rooms that may import it.
@@ -56,6 +57,7 @@ ONLY_IN = {
     "httpx": {"encoders", "stack", "health"},
     "cv2": {"images"},
     "openvino": {"encoders"},
+    "nncf": {"encoders"},
     "tokenizers": {"encoders"},
     "sentencepiece": {"encoders"},
     "PIL": {"images", "scenes"},
