@@ -18,13 +18,6 @@ SCRIPTS = SHARED / "stack"
 ROOT = Path(__file__).parents[2]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of one file share a stack, so one process runs them."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture(autouse=True)
 def own_bentoml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """BentoML's home; also a PATH that starts with the programs of this environment."""
