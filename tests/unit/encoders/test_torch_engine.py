@@ -231,7 +231,7 @@ def test_weights_in_parts_load(clip, copied):
 def test_half_precision_weights_are_computed_in_float32(clip, copied):
     AutoModel.from_pretrained(clip, dtype=torch.float16).save_pretrained(copied)
     encoder = load(str(copied))
-    assert {parameter.dtype for parameter in encoder._model.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in encoder.model.parameters()} == {torch.float32}
     assert encoder.encode_texts(["a dog"]).dtype == np.float32
 
 
