@@ -14,7 +14,7 @@ from typer._click.exceptions import ClickException  # typer re-exports only some
 from typer.core import TyperGroup
 
 from clipstack import __version__
-from clipstack.cli import build, collections, config, demo, import_, models, search, serve
+from clipstack.cli import bench, build, collections, config, demo, import_, models, search, serve
 from clipstack.cli import target as target_
 from clipstack.cli.options import Option
 from clipstack.cli.state import State
@@ -82,6 +82,7 @@ app.command("search")(search.search)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("build")(build.build)
+app.command("bench")(bench.bench)
 app.add_typer(collections.app, name="collections")
 app.add_typer(target_.app, name="target")
 app.add_typer(models.app, name="models")

@@ -24,17 +24,18 @@ ALLOWED: dict[str, set[str]] = {
     "ingest": {"errors", "settings", "images", "encoders", "index", "pipeline", "workspace"},
     "search": {"errors", "settings", "images", "encoders", "index", "workspace"},
     "demo": {"errors", "scenes", "encoders"},
+    "bench": {"errors", "settings", "images", "scenes", "encoders", "index"},
     "targets": {"errors", "settings"},
     "stack": {"errors", "settings", "encoders", "service", "index"},
     "health": {"errors", "settings", "encoders", "index", "workspace", "stack"},
     "doctor": {"errors", "settings", "encoders", "index", "workspace", "stack", "health"},
     "output": {
         *("errors", "settings", "encoders", "index"),
-        *("pipeline", "search", "stack", "health", "doctor", "targets"),
+        *("pipeline", "search", "stack", "health", "doctor", "targets", "bench"),
     },
     "cli": {
         *("errors", "settings", "encoders", "index", "pipeline", "workspace"),
-        *("ingest", "search", "demo", "stack", "health", "doctor", "targets", "output"),
+        *("ingest", "search", "demo", "stack", "health", "doctor", "targets", "output", "bench"),
     },
 }
 # A library, and the only rooms that may import it.
