@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from clipstack import __version__
 from clipstack.cli import (
+    bench,
     build,
     collections,
     config,
@@ -110,6 +111,7 @@ for _name, _command, _panel in (
     ("doctor", doctor.doctor, _SETUP),
     ("serve", serve.serve, _SETUP),
     ("build", build.build, _SETUP),
+    ("bench", bench.bench, _SETUP),
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
 app.add_typer(collections.app, name="collections", rich_help_panel=_PICTURES)

@@ -31,17 +31,19 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"remembered", "errors", "settings", "images", "encoders", "index", "workspace"},
     "demo": {"errors", "scenes", "encoders"},
     "optimize": {"errors", "settings", "images", "encoders"},
+    "bench": {"errors", "settings", "images", "scenes", "encoders", "index"},
     "targets": {"errors", "settings"},
     "stack": {"errors", "settings", "encoders", "service", "index"},
     "health": {"errors", "settings", "encoders", "index", "workspace", "stack"},
     "doctor": {"errors", "settings", "encoders", "index", "workspace", "stack", "health"},
     "output": {
         *("errors", "settings", "encoders", "index"),
-        *("pipeline", "search", "optimize", "stack", "health", "doctor", "targets"),
+        *("pipeline", "search", "optimize", "bench", "stack", "health", "doctor", "targets"),
     },
     "cli": {
         *("errors", "settings", "encoders", "index", "pipeline", "workspace"),
-        *("ingest", "search", "demo", "optimize", "stack", "health", "doctor", "targets", "output"),
+        *("ingest", "search", "demo", "optimize", "bench", "stack", "health", "doctor", "targets"),
+        "output",
     },
 }
 # A library, and the only rooms that may import it.

@@ -1,0 +1,134 @@
+"""Rates of the stages in, what an import can be expected to do and what holds it back out.
+
+The model. Decoding, encoding on the CPU and writing all want the same cores, so while they run
+side by side a picture costs the sum of what it costs each of them alone:
+
+    1 / import = 1 / decode + 1 / encode + 1 / (cores x write)
+
+with decode and encode measured on all cores, and write on the one core that Milvus Lite and the
+writing thread keep busy. A GPU takes the encoding off the cores: then an import is as fast as the
+slower of the encoder and the rest. Reading waits for a disk, not for a core: it overlaps with all
+else and counts only where it is slower than everything together. The stage that holds an import
+back is the one that takes the largest part of a picture's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Sort(StrEnum):
+    """The stages of an import."""
+
+    READ = "read"
+    DECODE = "decode"
+    ENCODE = "encode"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage can do alone.
+
+    Attributes:
+        what: with what it was done, such as "openvino bf16".
+        per_second: pictures a second.
+        used: this is what an import would use; of several engines one is.
+        on_cores: it keeps this machine's cores busy; not so on a GPU.
+        best: of an encoder, pictures a second of its fastest batch, to be compared with the limit,
+            which is measured the same way; `per_second` is all of them.
+    """
+
+    sort: Sort
+    what: str
+    per_second: float
+    used: bool = True
+    on_cores: bool = True
+    best: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Searches among made-up vectors: rows there, and the median time of one in seconds."""
+
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What this machine's matrix product allows for the model's image tower.
+
+    Attributes:
+        operations: floating-point operations of one picture.
+        per_second: floating-point operations a second, measured in `precision`.
+        pictures: pictures a second that can't be exceeded.
+    """
+
+    what: str
+    precision: str
+    operations: int
+    per_second: float
+    pictures: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that was measured.
+
+    Attributes:
+        folder: where the pictures came from, "" for drawn ones.
+        pictures: how many of them were decoded; `failed` could not be.
+        megapixels, kilobytes: of the mean picture.
+        left_out: what was not measured, and why.
+    """
+
+    model: str
+    cores: int
+    folder: str
+    pictures: int
+    failed: int
+    megapixels: float
+    kilobytes: float
+    stages: Sequence[Stage]
+    searches: Sequence[Search]
+    limit: Ceiling | None = None
+    left_out: Sequence[str] = field(default_factory=tuple)
+
+    def used(self, sort: Sort) -> Stage:
+        """The stage of that sort that an import would use."""
+        return next(stage for stage in self.stages if stage.sort is sort and stage.used)
+
+    @property
+    def reached(self) -> float | None:
+        """The part of the limit that the encoder gets to in its fastest batch; None without one."""
+        return self.used(Sort.ENCODE).best / self.limit.pictures if self.limit else None
+
+    @property
+    def shares(self) -> dict[Sort, float]:
+        """The part of a picture's time that each stage takes, 0 to 1; of stages that overlap with
+        the others, what they would take alone, so the sum may exceed 1."""
+        whole = 1 / self.expected
+        return {sort: min(1.0, cost / whole) for sort, cost in self._costs().items()}
+
+    @property
+    def expected(self) -> float:
+        """Pictures a second that an import of such pictures should do; see the module."""
+        costs = self._costs()
+        apart = [Sort.READ] + ([] if self.used(Sort.ENCODE).on_cores else [Sort.ENCODE])
+        together = sum(cost for sort, cost in costs.items() if sort not in apart)
+        return 1 / max(together, *(costs[sort] for sort in apart))
+
+    @property
+    def holds_back(self) -> Sort:
+        """The stage that takes most of a picture's time."""
+        shares = self.shares
+        return max(shares, key=lambda sort: shares[sort])
+
+    def _costs(self) -> dict[Sort, float]:
+        """Seconds a picture costs each stage, with all cores at its service."""
+        costs = {sort: 1 / self.used(sort).per_second for sort in Sort}
+        costs[Sort.WRITE] /= self.cores
+        return costs

@@ -1,0 +1,150 @@
+"""A throw-away database in; how fast made-up rows go into it and are searched there, out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipstack.bench.report import Search, Sort, Stage
+from clipstack.index import collections
+from clipstack.index.database import Database
+from clipstack.index.schema import Row, row_id
+from clipstack.index.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from clipstack.encoders.base import ModelInfo
+
+SIZES = (1_000, 10_000, 50_000)
+"""Rows to search among."""
+_AT_ONCE = 1000
+_WAIT = 10.0
+
+
+def measure(
+    model: ModelInfo, batch: int, seconds: float, say: Callable[[str], None]
+) -> tuple[Stage, list[Search], list[str]]:
+    """Write and search made-up rows of the model's dimension for about `seconds`.
+
+    Args:
+        batch: rows written at once, as an import would.
+
+    Returns:
+        The stage, the searches, and which sizes there was no time for.
+    """
+    started = time.perf_counter()
+    with _throw_away_store(model) as store:
+        rows = _Rows(model.dimension)
+        say("Writing rows into a throw-away file")
+        stage = _write(store, rows, batch, seconds * 0.1)
+        found: list[Search] = []
+        for number, size in enumerate(SIZES):
+            left = seconds - (time.perf_counter() - started)
+            if not _fill(store, rows, size, left * 0.9, must=number == 0):
+                reason = "the time ran out; give it more with --seconds"
+                return (
+                    stage,
+                    found,
+                    [f"search of {rest:,} rows: {reason}" for rest in SIZES[number:]],
+                )
+            say(f"Searching {size:,} rows")
+            left = seconds - (time.perf_counter() - started)
+            found.append(Search(size, _search(store, rows, max(0.0, left) * 0.15)))
+        return stage, found, []
+
+
+class _Rows:
+    """Rows that were made up, one after another."""
+
+    def __init__(self, dimension: int) -> None:
+        import numpy as np
+
+        self.written = 0
+        self._dimension = dimension
+        self._random = np.random.default_rng(0)
+
+    def take(self, count: int) -> list[Row]:
+        vectors = self.vectors(count)
+        made = []
+        for vector in vectors:
+            path = f"/pictures/of/someone/{self.written:08d}.jpg"
+            digest = f"{self.written:032x}"
+            self.written += 1
+            made.append(
+                Row(row_id(path), path, digest, 1, 1, 1, 1, "JPEG", 0, 0, vector),
+            )
+        return made
+
+    def vectors(self, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        import numpy as np
+
+        return self._random.standard_normal((count, self._dimension), np.float32)
+
+
+@contextlib.contextmanager
+def _throw_away_store(model: ModelInfo) -> Iterator[Store]:
+    """A collection in a file of its own; all that is kept beside it goes with it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="clipstack-bench-") as made,
+        _cache_in(Path(made) / "cache"),
+        Database(Path(made) / "bench.db", wait=_WAIT) as database,
+    ):
+        info = collections.create(database.client, "bench", model, "COSINE")
+        yield Store(database.client, info)
+
+
+@contextlib.contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """What is kept for a database beside it goes into `folder`, not into the user's cache."""
+    before = os.environ.get("CLIPSTACK_CACHE_DIR")
+    os.environ["CLIPSTACK_CACHE_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CLIPSTACK_CACHE_DIR"]
+        else:
+            os.environ["CLIPSTACK_CACHE_DIR"] = before
+
+
+def _write(store: Store, rows: _Rows, batch: int, seconds: float) -> Stage:
+    busy = 0.0
+    while busy < seconds or not rows.written:
+        some = rows.take(batch)
+        started = time.perf_counter()
+        store.add(some)
+        busy += time.perf_counter() - started
+    return Stage(Sort.WRITE, "milvus lite, one core", rows.written / busy)
+
+
+def _fill(store: Store, rows: _Rows, size: int, seconds: float, *, must: bool) -> bool:
+    """Write up to `size` rows; False if that would take more than `seconds`, by the pace so far."""
+    started, before = time.perf_counter(), rows.written
+    while rows.written < size:
+        store.add(rows.take(min(_AT_ONCE, size - rows.written)))
+        elapsed = time.perf_counter() - started
+        pace = elapsed / (rows.written - before)
+        if not must and elapsed + pace * (size - rows.written) > seconds:
+            return False
+    return True
+
+
+def _search(store: Store, rows: _Rows, seconds: float) -> float:
+    """Median seconds of a search for ten rows; the first, which loads the collection, is left
+    out."""
+    store.search(rows.vectors(1)[0], limit=10)
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(times) < 5 or (time.perf_counter() < until and len(times) < 200):
+        query = rows.vectors(1)[0]
+        started = time.perf_counter()
+        store.search(query, limit=10)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)

@@ -1,0 +1,47 @@
+"""`clipstack bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipstack.cli.options import Device, Engine, Model, Option, Precision
+from clipstack.cli.state import state_of
+
+
+def bench(
+    ctx: typer.Context,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]", help="Your pictures.", show_default="pictures that are drawn"
+        ),
+    ] = None,
+    model: Model = None,
+    seconds: Annotated[
+        float, Option(min=0.1, metavar="SECONDS", help="How long to measure, about.")
+    ] = 20.0,
+    everything: Annotated[
+        bool, Option("--all", help="Every engine and precision, PyTorch too.")
+    ] = False,
+    device: Device = None,
+    engine: Engine = None,
+    precision: Precision = None,
+) -> None:
+    """See what this machine can do: read, decode, encode, write and search.
+
+    Each stage of an import is measured alone. Nothing is imported, and nothing stays behind.
+    """
+    state = state_of(ctx)
+    settings = state.settings(model=model, device=device, engine=engine, precision=precision)
+    from clipstack.bench import Request, run
+    from clipstack.encoders import models
+    from clipstack.output import bench_views
+
+    found = models.describe(models.resolve(settings.model, download=False))
+    if folder is None:
+        state.out.note("No folder given: the pictures are drawn, and smaller than photographs")
+    request = Request(folder, seconds, everything)
+    state.out.show(bench_views.report(run(settings, found, request, state.out.note)))
