@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipstack.cli.options import Option
+from clipstack.cli.options import Engine, Option
 from clipstack.cli.state import State, state_of
 
 if TYPE_CHECKING:
@@ -42,13 +43,15 @@ def build(
             show_default="that of Docker's engine",
         ),
     ] = None,
+    engine: Engine = None,
 ) -> None:
     """Build the service and an image of it, with the model inside.
 
     It runs `bentoml build` and `bentoml containerize`. The image needs no network.
     """
     state = state_of(ctx)
-    made = make(state, model=model, tag=tag, containerize=containerize, platform=platform)
+    flags = {"model": model, "engine": engine}
+    made = make(state, flags, tag=tag, containerize=containerize, platform=platform)
     from clipstack.output import stack_views
 
     state.out.show(stack_views.built(made))
@@ -60,14 +63,14 @@ def build(
 
 def make(
     state: State,
+    flags: Mapping[str, str | None],
     *,
     tag: str,
-    model: str | None = None,
     containerize: bool = True,
     platform: str | None = None,
 ) -> Built:
-    """Build it, with progress on stderr."""
-    settings = state.settings(model=model)
+    """Build it, with progress on stderr; `flags` are settings by name."""
+    settings = state.settings(**flags)
     from clipstack.encoders.models import resolve
     from clipstack.output import stack_views
     from clipstack.output.progress import DownloadProgress
@@ -76,4 +79,11 @@ def make(
     with DownloadProgress(state.out, settings.model) as download:
         folder = resolve(settings.model, download=True, progress=download)
     with stack_views.BuildProgress(state.out) as progress:
-        return bento.build(folder, progress, tag=tag, containerize=containerize, platform=platform)
+        return bento.build(
+            folder,
+            progress,
+            tag=tag,
+            containerize=containerize,
+            platform=platform,
+            engine=settings.engine,
+        )

@@ -93,7 +93,7 @@ def _build_or_refuse(
     if len(failed) > len(absent):
         raise _in_the_way(failed)
     if build and made_here:
-        make(state, tag=tag)
+        make(state, {}, tag=tag)
     elif absent:
         try:
             state.out.confirm(f"There is no image {tag} yet. Build it now?")
@@ -101,7 +101,7 @@ def _build_or_refuse(
             if error.code != ExitCode.CONFIRMATION:
                 raise
             raise _in_the_way(absent) from None
-        make(state, tag=tag)
+        make(state, {}, tag=tag)
 
 
 def _in_the_way(failed: list[Check]) -> ClipstackError:

@@ -131,19 +131,24 @@ class OpenVinoEncoder:
         return found
 
     def _compile(self, tower: str) -> Any:
-        compiled = self._core.compile_model(
-            self._quantized() / quantized.GRAPH if self._is_int8(tower) else self._folder / tower,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": _HINTS[self._computes],
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": granted(),
-                # The compiled graph without its weights, which stay where they are.
-                "CACHE_DIR": str(cache_dir() / "openvino" / "compiled"),
-                "CACHE_MODE": "OPTIMIZE_SIZE",
-            },
+        graph = (
+            self._quantized() / quantized.GRAPH if self._is_int8(tower) else self._folder / tower
         )
-        request = compiled.create_infer_request()
+        options = {
+            "INFERENCE_PRECISION_HINT": _HINTS[self._computes],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": granted(),
+            # The compiled graph without its weights, which stay where they are.
+            "CACHE_DIR": str(cache_dir() / "openvino" / "compiled"),
+            "CACHE_MODE": "OPTIMIZE_SIZE",
+        }
+        try:
+            request = self._core.compile_model(graph, "CPU", options).create_infer_request()
+        except RuntimeError as error:
+            raise PrerequisiteError(
+                f"{graph} can't be loaded, it may be damaged: {_last_line(error)}",
+                hint=f"Remove {graph.parent}, and it is made again.",
+            ) from None
         self._check(tower, request)
         return request
 
@@ -243,6 +248,11 @@ class _Checked:
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:

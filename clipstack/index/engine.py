@@ -25,6 +25,8 @@ from clipstack.errors import ClipstackError, PrerequisiteError
 from clipstack.settings import cache_dir
 
 _START_SECONDS = 30.0
+_LONGEST_SOCKET = 100
+"""Bytes of a socket's path; Linux takes 107, macOS 103."""
 
 
 class Engine:
@@ -42,7 +44,7 @@ class Engine:
             ClipstackError: it does not open the file.
         """
         self._path = path
-        self._socket = Path(tempfile.gettempdir(), f"clipstack-{secrets.token_hex(8)}.sock")
+        self._socket = _socket_path()
         self._alive_path = path.with_name(f".{path.name}.lock")
         self._alive: TextIO | None = self._alive_path.open("a")
         fcntl.lockf(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,6 +103,13 @@ class Engine:
             hint="It may not be a Milvus Lite file, or be damaged. Move it away and import again, "
             "or choose another with CLIPSTACK_DATABASE.",
         )
+
+
+def _socket_path() -> Path:
+    """A new name in the folder for temporary files, or in /tmp where that makes it too long."""
+    name = f"clipstack-{secrets.token_hex(8)}.sock"
+    path = Path(tempfile.gettempdir(), name)
+    return path if len(bytes(path)) <= _LONGEST_SOCKET else Path("/tmp", name)
 
 
 def _program() -> Path:

@@ -33,6 +33,8 @@ _FULL = re.compile(r"memory.*(quota|limit|exceed)|quota exceeded.*memory", re.IG
 _DISK = re.compile(r"disk.*(quota|limit|exceed)", re.IGNORECASE)
 _TOKEN = re.compile(r"auth check failure|unauthenticated|not authenticated|auth fail", re.I)
 _TLS = re.compile(r"certificate|handshake|hostname verification|peer name|\bssl\b", re.IGNORECASE)
+# A port of a container answers before the server in it does, and then hangs up.
+_HUNG_UP = re.compile(r"handshake read failed|connection reset|socket closed", re.IGNORECASE)
 _LOST = re.compile(r"\[\w+\] Retry (run out of \d+ retry times|timeout: [\d.]+s)(, message=|, )?")
 
 
@@ -93,7 +95,7 @@ def _cause(error: BaseException) -> Any:
 
 def _of_grpc(status: str, text: str, where: str) -> Fault:
     said = _short(text)
-    if status == "UNAVAILABLE" and _TLS.search(text):
+    if status == "UNAVAILABLE" and _TLS.search(text) and not _HUNG_UP.search(text):
         return Fault(_tls(text, where))
     if status == "UNAUTHENTICATED" or _TOKEN.search(text):
         return Fault(token(where))

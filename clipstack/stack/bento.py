@@ -14,7 +14,7 @@ from typing import Protocol
 
 from clipstack.encoders import export
 from clipstack.encoders.base import ModelInfo
-from clipstack.encoders.choice import has_openvino
+from clipstack.encoders.choice import choose
 from clipstack.encoders.models import ModelFolder, describe
 from clipstack.encoders.weights import weights_files
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
@@ -78,7 +78,13 @@ class Built:
 
 
 def build(
-    model: ModelFolder, events: Events, *, tag: str, containerize: bool, platform: str | None
+    model: ModelFolder,
+    events: Events,
+    *,
+    tag: str,
+    containerize: bool,
+    platform: str | None,
+    engine: str = "auto",
 ) -> Built:
     """Store the model, run `bentoml build` and, unless told not to, `bentoml containerize`.
 
@@ -86,10 +92,11 @@ def build(
         model: what `encoders.models.resolve` returned.
         tag: the image's name and tag.
         platform: one of PLATFORMS; None for that of Docker's engine.
+        engine: what encodes inside, as `encoders.load` takes it; "auto" is OpenVINO on x86.
 
     Raises:
         PrerequisiteError: Docker can't be used, or PyTorch's CPU build was not to be had.
-        UsageError: no such platform, or no valid tag.
+        UsageError: no such platform or engine, or no valid tag.
         ClipstackError: bentoml or docker failed; the hint has its last lines.
     """
     started = time.monotonic()
@@ -97,10 +104,10 @@ def build(
         raise UsageError(f"no platform {platform}", hint=f"Platforms are {', '.join(PLATFORMS)}.")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*[a-zA-Z0-9._-]*", tag):
         raise UsageError(f"{tag!r} can't be the name of an image")
-    engine = docker.engine() if containerize else None
+    docker_engine = docker.engine() if containerize else None
+    target = platform or (f"linux/{docker_engine.architecture}" if docker_engine else "")
+    runs_on = engine_for(target, engine)
     info = describe(model)
-    target = platform or (f"linux/{engine.architecture}" if engine else "")
-    runs_on = engine_for(target)
     events.stage("Storing the model")
     stored = store(model, info, runs_on)
     bento = _build(stored, PLATFORMS.get(target), runs_on, events)
@@ -113,11 +120,18 @@ def build(
     return Built(bento, info, stored, tag if containerize else "", size, seconds)
 
 
-def engine_for(platform: str) -> str:
-    """The engine of an image for `platform` ("" is this machine's): OpenVINO is for x86."""
-    if platform and platform != "linux/amd64":
-        return "torch"
-    return "openvino" if has_openvino() else "torch"
+def engine_for(platform: str, asked: str = "auto") -> str:
+    """The engine of an image for `platform` ("" is this machine's).
+
+    Raises:
+        UsageError: there is no such engine, or not for that platform.
+        PrerequisiteError: OpenVINO is not here, and was asked for.
+    """
+    if platform in ("", "linux/amd64"):
+        return choose(asked, "cpu")
+    if asked == "openvino":
+        raise UsageError(f"OpenVINO is not for {platform}", hint="Leave out --engine.")
+    return "torch"
 
 
 def store(model: ModelFolder, info: ModelInfo, engine: str) -> str:

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from clipstack.encoders.remote import _npy
+from clipstack.encoders.requests import _npy
 from tests.faults.corpus import giant_png
 from tests.unit.images import samples
 
@@ -123,7 +123,7 @@ def test_the_model(service, encoder):
     assert said["id"] == "shapes"
     assert said["fingerprint"] == info.fingerprint
     assert said["dimension"] == info.dimension
-    assert (said["engine"], said["precision"]) == ("torch", "float32")
+    assert (said["engine"], said["precision"]) == (encoder.engine, encoder.precision)
     assert said["limits"]["tokens"] == info.context_length
     assert "revision" in said
 

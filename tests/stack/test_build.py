@@ -60,6 +60,12 @@ def test_a_missing_model(cli: Cli) -> None:
     assert cli("build", "--model", "some/model", "--no-containerize").code == 4
 
 
+def test_an_engine_that_is_not_for_the_platform(cli: Cli) -> None:
+    line = ["build", "--model", "shapes", "--no-containerize", "--engine", "openvino"]
+    assert cli(*line, "--platform", "linux/arm64").code == 2
+    assert cli(*line[:-1], "onnx").code == 2
+
+
 def test_a_tag_that_is_none(cli: Cli) -> None:
     assert cli("build", "--model", "shapes", "--tag", "A B", "--no-containerize").code == 2
 
@@ -83,7 +89,10 @@ def test_the_image_gets_packages_as_they_were_locked(monkeypatch: pytest.MonkeyP
     made = image.image(None)
     assert "\nENV UV_TORCH_BACKEND=cpu" in made.commands[0]
     assert "\nENV CLIPSTACK_MODEL=shapes" in made.post_commands[0]
-    assert re.search(r"^torch==[0-9.]+$", made.python_requirements, re.MULTILINE)
+    assert re.search(r"^openvino==[0-9.]+$", made.python_requirements, re.MULTILINE)
+    assert "torch" not in made.python_requirements
+    monkeypatch.setenv(image.ENGINE, "torch")
+    assert re.search(r"^torch==[0-9.]+$", image.image(None).python_requirements, re.MULTILINE)
 
 
 def build(*args: object) -> Ran:
@@ -110,7 +119,8 @@ def test_without_docker_the_bento_is_built(tmp_path: Path, own_bentoml: Path, fa
     ]
     assert made["stored"] == f"clip_model:{stored.name}", "the same model is stored once"
     assert "clipstack_name: tiny" in (stored / "model.yaml").read_text()
-    assert (stored / "model.safetensors").is_file()
+    assert {path.name for path in (stored / "openvino").iterdir()} >= {"image.xml", "text.xml"}
+    assert not (stored / "model.safetensors").exists()
     bento = own_bentoml / "bentos" / made["bento"].replace(":", "/")
     assert made["stored"] in (bento / "bento.yaml").read_text()
     parts = {path.name for path in (bento / "src" / "clipstack").iterdir()}
@@ -125,7 +135,7 @@ def test_cuda_is_not_packed_by_mistake(
     tmp_path: Path, own_bentoml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
-    ran = build("--model", "shapes", "--no-containerize")
+    ran = build("--model", "shapes", "--no-containerize", "--engine", "torch")
     assert ran.code == 4, ran.err
     assert "packages of CUDA" in ran.err
     assert "UV_TORCH_BACKEND=cpu" in ran.err

@@ -154,9 +154,10 @@ def test_milvus_answers_but_its_object_store_is_gone(filled: Stack) -> None:
 
 def test_a_service_whose_model_does_not_load(filled: Stack, tmp_path: Path) -> None:
     container = filled.container("bentoml")
-    find = ["find", "/home", "-path", "*clip_model*", "-name", "*.safetensors"]
+    find = ["find", "/home", "-path", "*clip_model*", "-name", "image.xml"]
     weights = docker("exec", container, *find)
-    (tmp_path / "broken").write_bytes(b"no weights")
+    assert weights
+    (tmp_path / "broken").write_bytes(b"no graph")
     (tmp_path / "broken").chmod(0o644)
     port = free_port()
     line = ["run", "--rm", "--detach", "--publish", f"127.0.0.1:{port}:3000"]

@@ -36,6 +36,7 @@ class Rpc(grpc.RpcError):
             "no Milvus answers",
             5,
         ),
+        (Rpc(grpc.StatusCode.UNAVAILABLE, "Handshake read failed (Connection reset)"), "reset", 5),
         (MilvusException(8, "request is rejected by grpc RateLimiter"), "how fast", 5),
         (MilvusException(9, "quota exceeded[reason=memory quota exceeded]"), "out of memory", 5),
         (MilvusException(9, "quota exceeded[reason=disk quota exceeded]"), "out of disk", 5),
