@@ -3,7 +3,7 @@
     python benchmarks/report.py [NAME ...] [--quick] [--work DIR] [--model DIR]
 
 Runs those named, or all: everyday, service, stack, indexing, searching, growth and gpu. What each
-prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails leaves its section as it is.
+prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails leaves its section be.
 """
 
 from __future__ import annotations
