@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from clipstack.output.out import Mode, Out
+from clipstack.output.progress import Animated
 from clipstack.output.views import table
 from clipstack.stack.services import Service
 from clipstack.stack.waiting import Progress
@@ -39,25 +39,25 @@ def styled(word: str) -> Text:
     return Text(word, style=STYLES.get(word, ""))
 
 
-class StackProgress:
+class StackProgress(Animated):
     """How a stack comes up: a table that is drawn anew, or a line for each change.
 
     A context manager that takes the events of `clipstack.stack.lifecycle`.
     """
 
     def __init__(self, out: Out) -> None:
-        self._out = out
+        super().__init__(out)
         self._live: Live | None = None
         self._stage = ""
         self._services: list[Progress] = []
         self._said: dict[str, str] = {}
         self._began = time.monotonic()
 
-    def __enter__(self) -> StackProgress:
+    def __enter__(self) -> Self:
         if self._out.animated:
             from rich.live import Live
 
-            self._live = Live(
+            live = Live(
                 console=self._out.console(),
                 get_renderable=self._drawn,
                 refresh_per_second=4,
@@ -65,17 +65,8 @@ class StackProgress:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
+            self._live = self._drawing.enter_context(live)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def stage(self, text: str) -> None:
         """A stage begins; the one before it is done."""

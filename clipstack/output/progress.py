@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from clipstack.output.out import Mode, Out
@@ -16,34 +16,36 @@ if TYPE_CHECKING:
 _QUIET_SECONDS = 15.0
 
 
-class Progress:
-    """A bar of rich's, drawn from `start` until the `with` block ends; none where stderr moves not.
+class Animated:
+    """Something that rich draws on stderr until the `with` block ends; none where that moves not.
 
-    What is shared by all that report progress; a subclass has the columns and the events.
+    What is shared by all that report progress; a subclass has what is drawn and the events.
     """
 
     def __init__(self, out: Out) -> None:
         self._out = out
-        self._bar: RichProgress | None = None
-        self._task: TaskID | None = None
+        self._drawing = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
+    def __exit__(self, *_: object) -> None:
+        self._drawing.close()
+
+
+class Progress(Animated):
+    """A bar of rich's; a subclass has the columns."""
+
+    def __init__(self, out: Out) -> None:
+        super().__init__(out)
+        self._bar: RichProgress | None = None
+        self._task: TaskID | None = None
 
     def _start(self, *columns: ProgressColumn) -> None:
         from rich.progress import Progress as RichProgress
 
-        self._bar = RichProgress(*columns, console=self._out.console(), transient=True)
-        self._bar.start()
+        bar = RichProgress(*columns, console=self._out.console(), transient=True)
+        self._bar = self._drawing.enter_context(bar)
 
     def _update(self, **fields: Any) -> None:
         if self._bar and self._task is not None:

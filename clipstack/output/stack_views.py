@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Self
 
 from clipstack.output.out import Out, View
@@ -36,15 +35,10 @@ class BuildProgress(Progress):
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
             self._end()
-        super().__exit__(kind, error, trace)
+        super().__exit__(*error)
 
     def stage(self, text: str) -> None:
         """A stage begins; the one before it is done."""

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Self
 
-from clipstack.output.out import Out
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from clipstack.output.progress import Progress
 
 
-class Steps:
+class Steps(Progress):
     """What is being done, and how far it is; a context manager with `optimize.Events`' methods."""
 
-    def __init__(self, out: Out) -> None:
-        self._out = out
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Steps:
+    def __enter__(self) -> Self:
         if self._out.animated:
             from rich.progress import (
                 BarColumn,
                 MofNCompleteColumn,
-                Progress,
                 SpinnerColumn,
                 TextColumn,
                 TimeElapsedColumn,
             )
 
-            self._bar = Progress(
+            self._start(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                console=self._out.console(),
-                transient=True,
             )
-            self._bar.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def step(self, text: str, total: int | None = None) -> None:
         """Something new begins, which has `total` parts; None where nobody knows."""
