@@ -41,7 +41,7 @@ def open_database(
             settings.milvus_uri,
             token=settings.milvus_token,
             database=settings.milvus_database,
-            tls=Tls(settings.tls_ca, settings.tls_cert, settings.tls_key, settings.tls_server_name),
+            tls=Tls.of(settings),
             wait=settings.wait,
             patience=patience,
         )

@@ -57,7 +57,7 @@ def milvus_checks(settings: Settings) -> list[Check]:
             settings.milvus_uri,
             token=settings.milvus_token,
             database=settings.milvus_database,
-            tls=Tls(settings.tls_ca, settings.tls_cert, settings.tls_key, settings.tls_server_name),
+            tls=Tls.of(settings),
             seconds=_SECONDS,
         )
     except ClipstackError as error:

@@ -25,12 +25,11 @@ def check(settings: Settings, seconds: float, deep: bool) -> Report:
         deep: also write to Milvus, and encode with the model of this machine.
     """
     until = time.monotonic() + seconds
-    tls = Tls(settings.tls_ca, settings.tls_cert, settings.tls_key, settings.tls_server_name)
     access = milvus.Access(
         settings.milvus_uri,
         token=settings.milvus_token,
         database=settings.milvus_database,
-        tls=tls,
+        tls=Tls.of(settings),
         collection=settings.collection,
     )
     probing.prepare()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import logging
 import os
 import re
 import shlex
@@ -13,9 +12,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clipstack.errors import ClipstackError, UnreachableError, UsageError
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,33}\.db")
 
 
-class Database:
+class Database(AbstractContextManager["Database"]):
     """The embedded Milvus on one file, open in this process alone until it is closed.
 
     Use as a context manager. `client` has the methods of a pymilvus MilvusClient.
@@ -59,15 +58,7 @@ class Database:
             self._lock.release()
             raise
 
-    def __enter__(self) -> Database:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -100,11 +91,7 @@ def _checked(path: Path) -> Path:
 def _start(path: Path) -> tuple[Engine, MilvusClient]:
     server = Engine(path)
     try:
-        with light.imports():
-            from pymilvus import MilvusClient
-
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-        return server, MilvusClient(uri=server.uri)
+        return server, light.client(uri=server.uri)
     except BaseException:
         server.stop()
         raise

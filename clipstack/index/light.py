@@ -1,4 +1,4 @@
-"""`import pymilvus` in, the same without pandas and requests out, which it never needs here.
+"""An address in, a MilvusClient on it out, without the pandas and requests it never needs here.
 
 pymilvus imports pandas for callers who hand it data frames, and requests for Zilliz' global
 clusters: two thirds of its half second. Inside `imports()` both are stand-ins; whoever calls
@@ -8,15 +8,28 @@ something of theirs gets the real thing.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
 
 _ABSENT = ("pandas", "pandas.api", "pandas.api.types", "requests", "requests.exceptions")
 _LOCK = threading.Lock()
+
+
+def client(**options: Any) -> MilvusClient:
+    """A MilvusClient with these options. Its log stays silent: errors are told by `faults`."""
+    with imports():
+        from pymilvus import MilvusClient
+
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    return MilvusClient(**options)
 
 
 @contextmanager

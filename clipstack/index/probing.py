@@ -18,11 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
-from clipstack.errors import UsageError
 from clipstack.index.schema import CollectionInfo
-from clipstack.index.server import Tls
+from clipstack.index.server import Tls, checked
 
 _STUBS = "clipstack_milvus_stubs"
 _LOOKED_AT = 16
@@ -174,15 +172,11 @@ class _Conversation:
 def _channel(uri: str, tls: Tls) -> Iterator[Any]:
     import grpc
 
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https", "tcp") or not parts.hostname:
-        raise UsageError(
-            f"{uri!r} is not the address of a Milvus server",
-            hint='Write it like "http://127.0.0.1:19530", or https:// for TLS.',
-        )
+    parts = checked(uri)
     tls.options()  # raises for a file that is not there
     secure = parts.scheme == "https" or bool(tls.ca)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    name = parts.hostname or ""
+    host = f"[{name}]" if ":" in name else name
     address = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 19530)}"
     options = [("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)]
     if secure:

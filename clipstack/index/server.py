@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from clipstack.errors import UnreachableError, UsageError
-from clipstack.index import faults
+from clipstack.index import faults, light
 from clipstack.index.client import Client, grpc_options
 from clipstack.patience import Patience
+from clipstack.settings import Settings
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -37,6 +37,11 @@ class Tls:
     key: str = ""
     server_name: str = ""
 
+    @classmethod
+    def of(cls, settings: Settings) -> Tls:
+        """As the settings name them."""
+        return cls(settings.tls_ca, settings.tls_cert, settings.tls_key, settings.tls_server_name)
+
     def options(self) -> dict[str, Any]:
         """As MilvusClient takes them.
 
@@ -57,7 +62,7 @@ class Tls:
         return named | ({"server_name": self.server_name} if self.server_name else {})
 
 
-class Server:
+class Server(AbstractContextManager["Server"]):
     """A client on a Milvus server, until it is closed.
 
     Use as a context manager. `client` has the methods of a pymilvus MilvusClient.
@@ -87,22 +92,15 @@ class Server:
             NotFoundError: it has no such database.
             UnreachableError: nothing answers, or it refuses the token.
         """
-        self.uri = _checked(uri)
+        checked(uri)
+        self.uri = uri
         options = (tls or Tls()).options()
         connected = _connect(self.uri, token, database, options, wait)
         self.client = Client(connected, self.uri, patience or Patience(wait))
         if patience:
             self.client.cut_off_after(patience.stop)
 
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -111,24 +109,26 @@ class Server:
             self.client.close()
 
 
-def _checked(uri: str) -> str:
+def checked(uri: str) -> SplitResult:
+    """The parts of a server's address.
+
+    Raises:
+        UsageError: it is none.
+    """
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https", "tcp") or not parts.hostname:
         raise UsageError(
             f"{uri!r} is not the address of a Milvus server",
             hint='Write it like "http://127.0.0.1:19530", or https:// for TLS.',
         )
-    return uri
+    return parts
 
 
 def _connect(uri: str, token: str, database: str, tls: dict[str, Any], wait: float) -> MilvusClient:
-    from pymilvus import MilvusClient
-
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     until = time.monotonic() + wait
     while True:
         try:
-            client = MilvusClient(
+            client = light.client(
                 uri=uri,
                 token=token,
                 db_name=database,

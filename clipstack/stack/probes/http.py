@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _LEAST = 0.05
 
 
-class Asker:
+class Asker(AbstractContextManager["Asker"]):
     """Requests to one service, all of them within `seconds`; a context manager.
 
     Args:
@@ -35,15 +35,7 @@ class Asker:
         secure = self.url.startswith("https:")
         self._client = httpx.Client(verify=secure, trust_env=proxies)
 
-    def __enter__(self) -> Asker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def __call__(self, method: str, path: str, **request: Any) -> httpx.Response:
