@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from clipstack.index.schema import CollectionInfo
-from clipstack.settings import Settings, cache_dir
+from clipstack.settings import Settings, cache_dir, files
 
 
 def read(settings: Settings) -> CollectionInfo | None:
@@ -29,11 +29,9 @@ def write(settings: Settings, info: CollectionInfo) -> None:
         return
     file = _file(settings)
     kept = {"name": info.name, "description": info.to_description()}
-    fresh = file.with_suffix(".new")
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(kept), "utf-8")
-        fresh.replace(file)
+        files.replace(file, json.dumps(kept))
 
 
 def _file(settings: Settings) -> Path:

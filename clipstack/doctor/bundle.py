@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
-import secrets
 import tarfile
 import time
 import zipfile
@@ -18,6 +16,7 @@ from clipstack.doctor.environment import versions
 from clipstack.doctor.redaction import Redactor, is_secret, known_secrets
 from clipstack.errors import ClipstackError, UsageError
 from clipstack.settings import NAMES, Settings, shown
+from clipstack.settings.files import replace
 from clipstack.settings.variables import variables
 from clipstack.stack import evidence
 
@@ -50,16 +49,10 @@ def write(
     redactor = Redactor(known_secrets(settings))
     files = _files(settings, doctor, health, redactor)
     packed = _zip(files) if path.suffix == ".zip" else _tar(files)
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(packed)
-        fresh.replace(path)
+        replace(path, packed, mode=0o600)
     except OSError as error:
         raise ClipstackError(f"{path}: can't be written ({error.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
     return list(files)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from clipstack.encoders.facts import Facts, TextRules
 from clipstack.errors import PrerequisiteError
-from clipstack.settings import cache_dir
+from clipstack.settings import cache_dir, files
 
 _SCHEMA = 1
 
@@ -109,15 +108,6 @@ def _remember(key: str, entry: dict[str, Any]) -> None:
     """Nothing depends on the cache: where it can't be written, the next call hashes again."""
     entries = {name: value for name, value in _read_cache().items() if Path(name).is_file()}
     entries[key] = entry
-    target = cache_file()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".digests-", dir=target.parent)
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(entries, file, indent=1)
-        Path(temporary).replace(target)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        cache_file().parent.mkdir(parents=True, exist_ok=True)
+        files.replace(cache_file(), json.dumps(entries, indent=1), mode=0o600)

@@ -13,7 +13,7 @@ from clipstack.encoders.base import ModelInfo
 from clipstack.encoders.cores import granted
 from clipstack.encoders.vectors import check_pixels, check_texts, gather
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
-from clipstack.settings import cache_dir
+from clipstack.settings import cache_dir, files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -234,11 +234,9 @@ class _Checked:
     def remember(self, key: str, cosine: float) -> None:
         known = dict(self._read())
         known[self._machine] = {**known.get(self._machine, {}), key: round(cosine, 6)}
-        fresh = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps(known, indent=1), "utf-8")
-            fresh.replace(self._file)
+            files.replace(self._file, json.dumps(known, indent=1))
         except OSError as error:  # it is checked again the next time
             logging.getLogger(__name__).debug("%s: %s", self._file, error)
 
@@ -261,13 +259,3 @@ def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     cosines: NDArray[np.float32] = (left * right).sum(axis=1) / norms
     return cosines
-
-
-def available() -> bool:
-    """Whether OpenVINO is installed and made for this machine's CPU."""
-    import importlib.util
-    import platform
-
-    return platform.machine().lower() in {"x86_64", "amd64"} and bool(
-        importlib.util.find_spec("openvino")
-    )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clipstack.errors import NotFoundError, UsageError
-from clipstack.settings import variables
+from clipstack.settings import files, variables
 from clipstack.settings.places import data_dir
 
 EMBEDDED = "embedded"
@@ -33,9 +33,7 @@ def current() -> str:
 def use(name: str) -> None:
     """Make `name` the current target of this user."""
     _file().parent.mkdir(parents=True, exist_ok=True)
-    fresh = _file().with_suffix(".new")
-    fresh.write_text(json.dumps({"target": name}), "utf-8")
-    fresh.replace(_file())
+    files.replace(_file(), json.dumps({"target": name}))
 
 
 def current_file() -> str:

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from clipstack.errors import ClipstackError, UsageError
+from clipstack.settings import files
 from clipstack.settings.places import data_dir
 
 PREFIX = "CLIPSTACK_"
@@ -90,11 +91,7 @@ def write(project: str, values: Mapping[str, str]) -> Path:
         "# Written by `clipstack up`. The password of the object store is kept here alone.",
         *(f"{name}='{value}'" for name, value in sorted(kept.items())),
     ]
-    fresh = file.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write("\n".join(lines) + "\n")
-    fresh.replace(file)
+    files.replace(file, "\n".join(lines) + "\n", mode=0o600)
     return file
 
 
