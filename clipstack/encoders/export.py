@@ -9,9 +9,7 @@ vectors PyTorch gave for a few probes, so that every machine can check what its 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clipstack.encoders import child
 from clipstack.encoders.base import ModelInfo
 from clipstack.errors import ClipstackError, PrerequisiteError
 from clipstack.images.geometry import Geometry
@@ -50,24 +49,17 @@ def shipped_info(name: str, revision: str, folder: Path) -> ModelInfo | None:
     try:
         facts = read_facts(shipped(folder))
         known = facts["info"]
-        geometry = known["geometry"]
-        crop = geometry["crop"]
         return ModelInfo(
             name=name,
             revision=revision,
             fingerprint=str(facts["fingerprint"]),
             dimension=int(known["dimension"]),
             family=str(known["family"]),
-            geometry=Geometry(
-                resize=geometry["resize"],
-                size=tuple(geometry["size"]),
-                crop=tuple(crop) if crop else None,
-                resample=int(geometry["resample"]),
-            ),
+            geometry=Geometry.of(known["geometry"]),
             context_length=int(known["context_length"]),
             folder=folder,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise PrerequisiteError(
             f"{shipped(folder) / FACTS} can't be used: {error}", hint="Build the image again."
         ) from None
@@ -113,25 +105,15 @@ def exported(info: ModelInfo, say: Callable[[str], None] = lambda _: None) -> Pa
 
 
 def _in_a_process(info: ModelInfo, folder: Path) -> None:
-    line = [sys.executable, "-m", "clipstack.encoders.export"]
-    line += [info.name, str(info.folder), info.revision, str(folder)]
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    # Where CI is set, OpenVINO's converter does not report its use to its makers.
-    done = subprocess.run(
-        line,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": path, "CI": "true"},
+    done = child.run(
+        "clipstack.encoders.export", info.name, str(info.folder), info.revision, str(folder)
     )
     if done.returncode:
         try:
             failure = json.loads(done.stdout)
         except ValueError:
-            last = (done.stderr.strip() or f"it ended with {done.returncode}").splitlines()[-1]
-            failure = {"message": f"the model {info.name} can't be prepared for OpenVINO: {last}"}
+            said = child.last_words(done)
+            failure = {"message": f"the model {info.name} can't be prepared for OpenVINO: {said}"}
         raise PrerequisiteError(
             failure["message"], hint=failure.get("hint") or "Add `--engine torch` to do without."
         )

@@ -17,10 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from clipstack.encoders.cores import granted
+from clipstack.encoders.compiling import HINTS, options
 
-_HINTS = {"bf16": "bf16", "fp32": "f32"}
-PRECISIONS = tuple(_HINTS)
+PRECISIONS = tuple(HINTS)
 """Those in which a machine's rate can be measured."""
 
 
@@ -177,15 +176,7 @@ def _compiled(core: Any, part: Part, precision: str) -> Callable[[], object]:
         values = random.standard_normal((one.inner, one.columns), np.float32)
         weights = opset13.constant(values / np.float32(one.inner**0.5))
         node = opset13.matmul(node, weights, False, False)
-    compiled = core.compile_model(
-        openvino.Model([node], [start]),
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": granted(),
-        },
-    )
+    compiled = core.compile_model(openvino.Model([node], [start]), "CPU", options(precision))
     request = compiled.create_infer_request()
     values = random.standard_normal((part[0].rows, part[0].inner), np.float32)
     request.infer([values])

@@ -8,9 +8,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clipstack.encoders import export, quantized, tokens
+from clipstack.encoders import compiling, export, quantized, tokens
 from clipstack.encoders.base import ModelInfo
-from clipstack.encoders.cores import granted
 from clipstack.encoders.vectors import check_pixels, check_texts, gather
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 from clipstack.settings import cache_dir, files
@@ -25,7 +24,6 @@ PRECISIONS = ("auto", "bf16", "fp32", "int8")
 LEAST_COSINE = {"bf16": 0.999, "fp32": 0.9999, "int8": 0.995}
 """How near to PyTorch's float32 vectors those of a precision must be, for every probe; for int8,
 to the vectors it gave where it was accepted."""
-_HINTS = {"bf16": "bf16", "fp32": "f32"}
 _IMAGES_AT_ONCE = 64
 _TEXTS_AT_ONCE = 256
 
@@ -134,15 +132,13 @@ class OpenVinoEncoder:
         graph = (
             self._quantized() / quantized.GRAPH if self._is_int8(tower) else self._folder / tower
         )
-        options = {
-            "INFERENCE_PRECISION_HINT": _HINTS[self._computes],
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": granted(),
-            # The compiled graph without its weights, which stay where they are.
+        # The compiled graph without its weights, which stay where they are.
+        kept = {
             "CACHE_DIR": str(cache_dir() / "openvino" / "compiled"),
             "CACHE_MODE": "OPTIMIZE_SIZE",
         }
         try:
+            options = compiling.options(self._computes) | kept
             request = self._core.compile_model(graph, "CPU", options).create_infer_request()
         except RuntimeError as error:
             raise PrerequisiteError(

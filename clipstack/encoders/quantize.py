@@ -7,13 +7,11 @@ own and its memory goes when that ends.
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clipstack.encoders import export, quantized
+from clipstack.encoders import child, export, quantized
 from clipstack.errors import ClipstackError, PrerequisiteError
 
 if TYPE_CHECKING:
@@ -48,24 +46,13 @@ def quantize(model: ModelInfo, pixels: Path, folder: Path, care: Care) -> None:
         ClipstackError: NNCF failed.
     """
     check_installed()
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    # NNCF and OpenVINO report use to their makers unless this says that nobody is there.
-    quiet = {"NNCF_CI": "1", "CI": "true", "PYTHONPATH": path}
-    line = [sys.executable, "-m", "clipstack.encoders.quantize"]
-    line += [str(export.exported(model) / export.IMAGES), str(pixels), str(folder), care]
-    done = subprocess.run(
-        line,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | quiet,
+    done = child.run(
+        "clipstack.encoders.quantize",
+        *(str(export.exported(model) / export.IMAGES), str(pixels), str(folder), care),
+        NNCF_CI="1",  # likewise, for NNCF
     )
     if done.returncode:
-        last = (done.stderr.strip() or f"it ended with {done.returncode}").splitlines()[-1]
-        raise ClipstackError(f"NNCF can't quantise {model.name}: {last.strip()}")
+        raise ClipstackError(f"NNCF can't quantise {model.name}: {child.last_words(done)}")
 
 
 def _write(graph: Path, pixels: Path, folder: Path, care: Care) -> None:

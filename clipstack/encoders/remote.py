@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clipstack.encoders.base import ModelInfo
 from clipstack.encoders.fleet import Call, Fleet
 from clipstack.encoders.requests import Away, Service, checked_url
+from clipstack.encoders.vectors import check_pixels, check_texts
 from clipstack.errors import ClipstackError, UsageError
 from clipstack.patience import Interrupted, Patience
 
@@ -79,12 +80,7 @@ class RemoteEncoder:
             UnreachableError: no service can be reached any more.
             ClipstackError: all of them refused, failed, or have another model now.
         """
-        expected = (*self._info.geometry.shape, 3)
-        if pixels.ndim != 4 or pixels.shape[1:] != expected or pixels.dtype != "uint8":
-            raise ValueError(
-                f"pixels must be uint8 of shape (n, {', '.join(map(str, expected))}), "
-                f"not {pixels.dtype} of {pixels.shape}"
-            )
+        check_pixels(pixels, self._info)
         size = min(_PICTURES_AT_ONCE, self._most)
         return self._gather([partial(_images, part, self._info) for part in _parts(pixels, size)])
 
@@ -96,8 +92,7 @@ class RemoteEncoder:
             UnreachableError: no service can be reached any more.
             ClipstackError: a text was refused, or all failed, or have another model now.
         """
-        if isinstance(texts, str):
-            raise TypeError("encode_texts takes a sequence of texts, not one text")
+        check_texts(texts)
         size = min(_TEXTS_AT_ONCE, self._most)
         return self._gather([partial(_texts, part, self._info) for part in _parts(texts, size)])
 

@@ -90,7 +90,7 @@ class Service:
         try:
             facts = response.json()
             return _model_info(facts), int(facts["limits"]["items"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ClipstackError(
                 f"{self.url} answers, but not as a service of clipstack's does", hint=_START
             ) from error
@@ -200,20 +200,13 @@ def checked_url(url: str) -> str:
 
 
 def _model_info(facts: dict[str, Any]) -> ModelInfo:
-    geometry = facts["geometry"]
-    crop = geometry["crop"]
     return ModelInfo(
         name=str(facts["id"]),
         revision=str(facts["revision"]),
         fingerprint=str(facts["fingerprint"]),
         dimension=int(facts["dimension"]),
         family=str(facts["family"]),
-        geometry=Geometry(
-            resize="exact" if geometry["resize"] == "exact" else "shortest",
-            size=(int(geometry["size"][0]), int(geometry["size"][1])),
-            crop=(int(crop[0]), int(crop[1])) if crop else None,
-            resample=int(geometry["resample"]),
-        ),
+        geometry=Geometry.of(facts["geometry"]),
         context_length=int(facts["limits"]["tokens"]),
         folder=Path(),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,21 @@ class Geometry:
     size: tuple[int, int]
     crop: tuple[int, int] | None
     resample: int
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Geometry:
+        """One that was written as JSON, by `dataclasses.asdict`.
+
+        Raises:
+            ValueError, TypeError, KeyError, IndexError: it was not.
+        """
+        crop = facts["crop"]
+        return cls(
+            resize="exact" if facts["resize"] == "exact" else "shortest",
+            size=(int(facts["size"][0]), int(facts["size"][1])),
+            crop=(int(crop[0]), int(crop[1])) if crop else None,
+            resample=int(facts["resample"]),
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
