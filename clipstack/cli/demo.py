@@ -24,7 +24,7 @@ def demo(
     from clipstack.ingest import Request, run
     from clipstack.output import views
     from clipstack.output.progress import ImportProgress
-    from clipstack.search import Query, search
+    from clipstack.search import Query, Term, search
 
     out = state.out
     flags = {"model": scenes.MODEL, "collection": scenes.COLLECTION, "limit": 5, "wait": wait}
@@ -44,10 +44,10 @@ def demo(
     if out.mode is not Mode.JSON:
         out.show(view)
 
-    for query in [*(Query(text=text) for text in scenes.TEXTS), Query(image=made.example)]:
-        words = f"--image {query.image}" if query.image else f'"{query.text}"'
+    for term in [*(Term(text) for text in scenes.TEXTS), Term(image=made.example)]:
+        words = f"--image {term.image}" if term.image else f'"{term.text}"'
         out.hint(f"\n$ clipstack search {words} -c {settings.collection} -k 5")
-        view = views.hits(search(settings, query), settings.target)
+        view = views.hits(search(settings, Query((term,))), settings.target)
         document["searches"].append(view.json)
         if out.mode is not Mode.JSON:
             out.show(view)

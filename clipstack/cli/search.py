@@ -57,7 +57,7 @@ def search(
 ) -> None:
     """Find pictures by words, or by a picture."""
     state = state_of(ctx)
-    from clipstack.search import Query, check_limit
+    from clipstack.search import Filters, Query, Term, check_limit
     from clipstack.search import search as run
 
     if limit is not None:
@@ -78,10 +78,9 @@ def search(
     from clipstack.output.progress import DownloadProgress
 
     query = Query(
-        text=" ".join(text or []),
-        image=image,
-        under=str(under.expanduser().absolute()) if under else None,
-        min_score=min_score,
+        (Term(" ".join(text or []), image),),
+        Filters(under=str(under.expanduser().absolute()) if under else None),
+        min_score,
     )
     query.check()
     announce(state, settings, settings.collection)

@@ -141,7 +141,7 @@ class Store:
         vector: Vector,
         *,
         limit: int,
-        under: str | None = None,
+        expression: str = "",
         min_score: float | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> list[Hit]:
@@ -150,7 +150,7 @@ class Store:
         Args:
             vector: float32 [dimension], not normalised.
             limit: the most hits, 1 to MAX_LIMIT.
-            under: an absolute folder; only pictures in it or below.
+            expression: a Milvus filter; only rows it is true of.
             min_score: leave out what is worse: lower scores, or for L2 greater distances.
             params: of the index, such as ef.
         """
@@ -161,7 +161,7 @@ class Store:
             anns_field="vector",
             search_params={"metric_type": self.info.metric, "params": given},
             limit=limit,
-            filter=under_filter(under) if under else "",
+            filter=expression,
             output_fields=_HIT_FIELDS,
             consistency_level="Strong",
         )[0]

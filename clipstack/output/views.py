@@ -53,7 +53,7 @@ def table(*columns: str, right: Iterable[str] = ()) -> Table:
 def hits(result: Result, target: str) -> View:
     """The hits of a search."""
     metric = result.collection.metric
-    query = result.query
+    term = result.query.terms[0]
 
     def human() -> RenderableType:
         shown = table("#", "score", "path", "pixels", right=("#", "score", "pixels"))
@@ -77,7 +77,7 @@ def hits(result: Result, target: str) -> View:
         "model": result.collection.model,
         "metric": metric,
         "better": better(metric),
-        "query": {"image": str(query.image)} if query.image else {"text": query.text},
+        "query": {"image": str(term.image)} if term.image else {"text": term.text},
         "seconds": round(result.seconds, 3),
         "hits": [{"rank": rank, **asdict(hit)} for rank, hit in enumerate(result.hits, 1)],
     }

@@ -17,7 +17,7 @@ from clipstack.errors import ClipstackError, UsageError
 from clipstack.index import collections
 from clipstack.index.database import Database
 from clipstack.index.schema import Row, row_id
-from clipstack.index.store import Known, Store
+from clipstack.index.store import Known, Store, under_filter
 
 DIMENSION = 4
 
@@ -106,13 +106,15 @@ def test_under_means_below_and_nothing_else(database: Database, folder: str) -> 
     if folder == "/":
         inside, outside = [*inside, *outside[1:3]], ["relative"]
     store.add([_row(path, [1, 0, 0, 0]) for path in {*inside, *outside}])
-    hits = store.search(np.ones(DIMENSION, np.float32), limit=100, under=folder)
+    hits = store.search(np.ones(DIMENSION, np.float32), limit=100, expression=under_filter(folder))
     assert sorted(hit.path for hit in hits) == sorted(set(inside))
 
 
 def test_control_characters_under(database: Database) -> None:
     with pytest.raises(UsageError):
-        _store(database).search(np.ones(4, np.float32), limit=1, under="/new\nline")
+        _store(database).search(
+            np.ones(4, np.float32), limit=1, expression=under_filter("/new\nline")
+        )
 
 
 def test_a_collection_refuses_another_fingerprint(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""A query in, the pictures of a collection that fit it best out."""
+"""Settings and a query in, its hits out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipstack import remembered
-from clipstack.errors import ClipstackError, ImageError, NotFoundError, Reason, UsageError
+from clipstack.errors import ClipstackError, ImageError, NotFoundError, Reason
 from clipstack.index import collections, upkeep
 from clipstack.index.indexes import parameters
 from clipstack.index.schema import CollectionInfo
-from clipstack.index.store import MAX_LIMIT, Hit, Store
+from clipstack.index.store import Hit, Store
+from clipstack.search.query import Query, Term, check_limit
 from clipstack.settings import Settings
 from clipstack.workspace import encoder_for, model_for, open_database
 
@@ -28,36 +29,6 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
     Vector = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to look for: either `text` or the picture at `image`.
-
-    Attributes:
-        under: an absolute folder; only pictures in it or below.
-        min_score: leave out what is worse, by the collection's metric.
-    """
-
-    text: str = ""
-    image: Path | None = None
-    under: str | None = None
-    min_score: float | None = None
-
-    def check(self) -> None:
-        """Raises UsageError when there is nothing, or too much, to look for."""
-        if self.image is None and not self.text.strip():
-            raise UsageError(
-                "nothing to search for", hint='Try `clipstack search "dog"` or --image FILE.'
-            )
-        if self.image is not None and self.text.strip():
-            raise UsageError("search for a text or for --image, not both")
-
-
-def check_limit(limit: int) -> None:
-    """Raises UsageError when Milvus can't return that many hits at once."""
-    if not 1 <= limit <= MAX_LIMIT:
-        raise UsageError(f"-k {limit}: a search returns 1 to {MAX_LIMIT} hits", hint="Try -k 10.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +60,10 @@ def search(
     """
     query.check()
     check_limit(settings.limit)
-    data = _read(query.image, settings) if query.image else None
+    term = query.terms[0]
+    data = _read(term.image, settings) if term.image else None
     started = time.monotonic()
-    ahead = _Ahead(settings, query, data, note or (lambda _: None))
+    ahead = _Ahead(settings, term, data, note or (lambda _: None))
     with open_database(settings) as database:
         info = collections.get_info(database.client, settings.collection)
         upkeep.ensure_loaded(database.client, info.name, patience=settings.patience, note=note)
@@ -100,11 +72,11 @@ def search(
         vector = ahead.vector(info)
         if vector is None:
             model = model_for(settings, info, download=True, progress=progress)
-            vector = _encode(settings, query, data, model, note or (lambda _: None))
+            vector = _encode(settings, term, data, model, note or (lambda _: None))
         hits = Store(database.client, info).search(
             vector,
             limit=settings.limit,
-            under=query.under,
+            expression=query.filters.expression(),
             min_score=query.min_score,
             params=parameters(settings.search_params),
         )
@@ -125,7 +97,7 @@ class _Ahead:
     """
 
     def __init__(
-        self, settings: Settings, query: Query, data: bytes | None, note: Callable[[str], None]
+        self, settings: Settings, term: Term, data: bytes | None, note: Callable[[str], None]
     ) -> None:
         self._guess = remembered.read(settings)
         self._found: Future[Vector] = Future()
@@ -136,7 +108,7 @@ class _Ahead:
         def work() -> None:
             try:
                 model = model_for(settings, guess, download=False)
-                self._found.set_result(_encode(settings, query, data, model, note))
+                self._found.set_result(_encode(settings, term, data, model, note))
             except BaseException as error:
                 self._found.set_exception(error)
 
@@ -154,17 +126,17 @@ class _Ahead:
 
 def _encode(
     settings: Settings,
-    query: Query,
+    term: Term,
     data: bytes | None,
     model: ModelInfo,
     note: Callable[[str], None],
 ) -> Vector:
     import numpy as np
 
-    pixels = _pixels(data, query, model, settings) if data else None
+    pixels = _pixels(data, term, model, settings) if data else None
     encoder = encoder_for(settings, model, say=note)
     found: Vector = (
-        encoder.encode_texts([query.text])[0]
+        encoder.encode_texts([term.text])[0]
         if pixels is None
         else encoder.encode_images(np.stack([pixels]))[0]
     )
@@ -188,8 +160,8 @@ def _read(image: Path, settings: Settings) -> bytes:
         raise
 
 
-def _pixels(data: bytes, query: Query, model: ModelInfo, settings: Settings) -> Pixels:
+def _pixels(data: bytes, term: Term, model: ModelInfo, settings: Settings) -> Pixels:
     from clipstack.images.decode import decode
 
-    picture = decode(data, model.geometry, _limits(settings), path=str(query.image))
+    picture = decode(data, model.geometry, _limits(settings), path=str(term.image))
     return picture.pixels

@@ -1,0 +1,26 @@
+"""What a picture must be, besides like the query, in; a Milvus filter expression out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clipstack.index.store import under_filter
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Conditions that every hit meets.
+
+    Attributes:
+        under: an absolute folder; only pictures in it or below.
+    """
+
+    under: str | None = None
+
+    def expression(self) -> str:
+        """As a Milvus filter; empty where there is no condition.
+
+        Raises:
+            UsageError: one of them can't be said in a filter.
+        """
+        return under_filter(self.under) if self.under else ""
