@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
 IMAGES, TEXTS, FACTS, PROBES = "image.xml", "text.xml", "export.json", "probes.npz"
+VOCABULARY, EMBEDDINGS = "vocabulary.npy", "inputs_embeds"
+"""The token embeddings by token id, and the text tower's input that takes rows of them."""
 PROBE_TEXTS = ("a photo of a dog", "two red circles", "x", "an old house by the sea " * 20)
 _PROBE_PICTURES = 4
 
@@ -153,9 +155,10 @@ def write(info: ModelInfo, folder: Path) -> None:
     from clipstack.encoders.tracing import save_tokenizer, trace
 
     encoder = TorchEncoder(info, device="cpu")
-    images, texts = trace(encoder)
+    images, texts, vocabulary = trace(encoder)
     openvino.save_model(images, folder / IMAGES, compress_to_fp16=False)
     openvino.save_model(texts, folder / TEXTS, compress_to_fp16=False)
+    np.save(folder / VOCABULARY, vocabulary)
     text = save_tokenizer(encoder, folder)
     np.savez(
         folder / PROBES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
@@ -61,11 +62,11 @@ class OpenVinoEncoder:
         self._folder = export.exported(info, say)
         self._facts = export.read_facts(self._folder)
         self._tokenizer: tokens.Tokenizer | tokens.SentencePieces | None = None
-        self._lock = threading.RLock()
+        self._vocabulary: NDArray[np.float32] | None = None
+        self._tokenizer_lock = threading.Lock()
+        self._lock = threading.Lock()
         self._towers: dict[str, Any] = {}
-        import openvino
-
-        self._core = openvino.Core()
+        self._core = compiling.runtime().Core()
         self._checked = _Checked(self._core)
         self._computes = self._precision(precision)
         self.precision = "int8" if info.quantized_from else self._computes
@@ -101,18 +102,28 @@ class OpenVinoEncoder:
             ClipstackError: a vector is not finite, or the CPU gives wrong ones.
         """
         check_texts(texts)
+        if texts and export.TEXTS not in self._towers:  # beside the loading of the tokenizer
+            threading.Thread(target=self._begin, args=(export.TEXTS,), daemon=True).start()
         return gather(
             (
-                self._run(export.TEXTS, self.tokenizer.ids(texts[at : at + _TEXTS_AT_ONCE]))
+                self._run(export.TEXTS, self._text_inputs(texts[at : at + _TEXTS_AT_ONCE]))
                 for at in range(0, len(texts), _TEXTS_AT_ONCE)
             ),
             self._info,
         )
 
+    def _text_inputs(self, texts: Sequence[str]) -> dict[str, Any]:
+        import numpy as np
+
+        found: dict[str, Any] = self.tokenizer.ids(texts)
+        if self._vocabulary is None:
+            self._vocabulary = np.load(self._folder / export.VOCABULARY, mmap_mode="r")
+        return found | {export.EMBEDDINGS: self._vocabulary[found["input_ids"]]}
+
     @property
     def tokenizer(self) -> tokens.Tokenizer | tokens.SentencePieces:
         """What makes token ids of texts; an import of pictures never loads it."""
-        with self._lock:
+        with self._tokenizer_lock:
             if self._tokenizer is None:
                 self._tokenizer = tokens.load(self._folder, self._facts["text"])
             return self._tokenizer
@@ -123,10 +134,17 @@ class OpenVinoEncoder:
 
     def _run(self, tower: str, inputs: Any) -> NDArray[np.float32]:
         with self._lock:
-            if tower not in self._towers:
-                self._towers[tower] = self._compile(tower)
-            found: NDArray[np.float32] = self._towers[tower].infer(inputs)[0].copy()
+            found: NDArray[np.float32] = self._compiled(tower).infer(inputs)[0].copy()
         return found
+
+    def _begin(self, tower: str) -> None:
+        with self._lock, contextlib.suppress(ClipstackError):  # whoever needs it will be told
+            self._compiled(tower)
+
+    def _compiled(self, tower: str) -> Any:
+        if tower not in self._towers:
+            self._towers[tower] = self._compile(tower)
+        return self._towers[tower]
 
     def _compile(self, tower: str) -> Any:
         graph = (
@@ -159,7 +177,7 @@ class OpenVinoEncoder:
         if tower == export.IMAGES:
             got = request.infer([export.probe_pictures(self._info)])[0]
         else:
-            got = request.infer(self.tokenizer.ids(export.PROBE_TEXTS))[0]
+            got = request.infer(self._text_inputs(export.PROBE_TEXTS))[0]
         cosine = float(_cosines(got, self._expected(tower)).min())
         if not cosine >= LEAST_COSINE[precision]:
             raise ClipstackError(
@@ -219,9 +237,8 @@ class _Checked:
     """Which towers this CPU, with this OpenVINO, was seen to compute rightly."""
 
     def __init__(self, core: Any) -> None:
-        import openvino
-
-        self._machine = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} {openvino.__version__}"
+        version = compiling.runtime().__version__
+        self._machine = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} {version}"
         self._file = cache_dir() / "openvino" / "checked.json"
 
     def holds(self, key: str) -> bool:

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders import tokens
+from clipstack.encoders.export import EMBEDDINGS
 from clipstack.encoders.torch_engine import TorchEncoder, pooled
 from clipstack.errors import PrerequisiteError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 
-def trace(encoder: TorchEncoder) -> tuple[Any, Any]:
-    """Both towers as OpenVINO models for batches of any size, images first.
+def trace(encoder: TorchEncoder) -> tuple[Any, Any, NDArray[np.float32]]:
+    """Both towers as OpenVINO models for batches of any size, images first, and the vocabulary.
 
     The image tower reads uint8 [n, height, width, 3] and holds the preprocessing; the text tower
-    reads what `encoder.token_ids` gives. Both give float32 [n, dimension].
+    reads what `encoder.token_ids` gives, and `EMBEDDINGS` [n, length, width], the rows of the
+    vocabulary (float32 [tokens, width]) for them. Both give float32 [n, dimension].
     """
     import openvino
     import torch
@@ -40,7 +44,33 @@ def trace(encoder: TorchEncoder) -> tuple[Any, Any]:
             example_input=ids,
             input={name: openvino.PartialShape([-1, length]) for name in ids},
         )
-    return images, texts
+    return images, texts, _vocabulary(texts)
+
+
+def _vocabulary(texts: Any) -> NDArray[np.float32]:
+    """Take the vocabulary out of the text tower, which then reads its rows.
+
+    A text needs a few of them; the table is up to four fifths of the tower, and OpenVINO would
+    read all of it from the disk and keep it in memory.
+    """
+    import openvino
+    from openvino import opset13
+
+    for gather in texts.get_ordered_ops():
+        if (
+            gather.get_type_name() != "Gather"
+            or "token_embedding" not in gather.get_friendly_name()
+        ):
+            continue
+        table = gather.input_value(0).get_node()
+        vocabulary: NDArray[np.float32] = table.data.copy()
+        rows = opset13.parameter(gather.get_output_partial_shape(0), openvino.Type.f32, EMBEDDINGS)
+        rows.output(0).tensor.names = {EMBEDDINGS}
+        gather.output(0).replace(rows.output(0))
+        texts.add_parameters([rows])
+        texts.validate_nodes_and_infer_types()
+        return vocabulary
+    raise PrerequisiteError("no token embedding was found", hint="Add `--engine torch`.")
 
 
 def save_tokenizer(encoder: TorchEncoder, folder: Path) -> dict[str, Any]:
