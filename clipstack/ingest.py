@@ -95,7 +95,7 @@ def run(
                 _found(request),
                 store,
                 model,
-                partial(encoder_for, settings, model, patience),
+                partial(encoder_for, settings, model, patience, progress.note),
                 # Enough to keep every service of a fleet busy.
                 batch_size=settings.batch_size * max(1, len(settings.encoder_url.split())),
                 limits=limits,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipstack.cli.options import Engine, Option
-from clipstack.cli.state import State, state_of
+from clipstack.cli.state import State, model_folder, state_of
 
 if TYPE_CHECKING:
     from clipstack.stack.bento import Built
@@ -71,13 +71,10 @@ def make(
 ) -> Built:
     """Build it, with progress on stderr; `flags` are settings by name."""
     settings = state.settings(**flags)
-    from clipstack.encoders.models import resolve
     from clipstack.output import stack_views
-    from clipstack.output.progress import DownloadProgress
     from clipstack.stack import bento
 
-    with DownloadProgress(state.out, settings.model) as download:
-        folder = resolve(settings.model, download=True, progress=download)
+    folder = model_folder(state, settings)
     with stack_views.BuildProgress(state.out) as progress:
         return bento.build(
             folder,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipstack.cli.options import Index, IndexParams, Model, Option, Wait
 from clipstack.cli.state import announce, state_of
+from clipstack.output.out import Out
+from clipstack.settings import Settings
+
+if TYPE_CHECKING:
+    from clipstack.index.client import Client
 
 app = typer.Typer(help="See, make, change and delete collections.", no_args_is_help=False)
 
@@ -36,16 +43,12 @@ def list_(ctx: typer.Context, wait: Wait = None) -> None:
 @app.command("show")
 def show(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """What one collection holds."""
-    state = state_of(ctx)
-    settings = state.settings(wait=wait)
     from clipstack.index import collections
     from clipstack.output import views
-    from clipstack.workspace import open_database
 
-    announce(state, settings, name)
-    with open_database(settings) as database:
-        found = collections.describe(database.client, name)
-    state.out.show(views.collection(found))
+    with _opened(ctx, name, wait) as (out, _, client):
+        found = collections.describe(client, name)
+    out.show(views.collection(found))
 
 
 @app.command("create")
@@ -88,20 +91,16 @@ def create(
 @app.command("drop")
 def drop(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Delete a collection with all its rows; the pictures stay."""
-    state = state_of(ctx)
-    settings = state.settings(wait=wait)
     from clipstack.index import collections
     from clipstack.output import views
-    from clipstack.workspace import open_database
 
-    announce(state, settings, name)
-    with open_database(settings) as database:
-        found = collections.describe(database.client, name)
+    with _opened(ctx, name, wait) as (out, _, client):
+        found = collections.describe(client, name)
         collections.require_own_name(found.name, name)
         named = f" and its aliases {', '.join(found.aliases)}" if found.aliases else ""
-        state.out.confirm(f"Delete collection {name!r} with its {found.rows} rows{named}?")
-        collections.drop(database.client, name)
-    state.out.show(views.dropped(found))
+        out.confirm(f"Delete collection {name!r} with its {found.rows} rows{named}?")
+        collections.drop(client, name)
+    out.show(views.dropped(found))
 
 
 @app.command("rename")
@@ -112,49 +111,37 @@ def rename(
     wait: Wait = None,
 ) -> None:
     """Give a collection another name."""
-    state = state_of(ctx)
-    settings = state.settings(wait=wait)
     from clipstack.index import collections
     from clipstack.output import views
-    from clipstack.workspace import open_database
 
-    announce(state, settings, name)
-    with open_database(settings) as database:
-        collections.rename(database.client, name, new)
-        described = collections.describe(database.client, new)
-    state.out.show(views.collection(described))
+    with _opened(ctx, name, wait) as (out, _, client):
+        collections.rename(client, name, new)
+        described = collections.describe(client, new)
+    out.show(views.collection(described))
 
 
 @app.command("load")
 def load(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Bring a released collection into memory again, so that it can be searched."""
-    state = state_of(ctx)
-    settings = state.settings(wait=wait)
     from clipstack.index import collections, upkeep
     from clipstack.output import views
-    from clipstack.workspace import open_database
 
-    announce(state, settings, name)
-    with open_database(settings) as database:
-        own = upkeep.load(database.client, name, patience=settings.patience)
-        described = collections.describe(database.client, own)
-    state.out.show(views.collection(described))
+    with _opened(ctx, name, wait) as (out, settings, client):
+        own = upkeep.load(client, name, patience=settings.patience)
+        described = collections.describe(client, own)
+    out.show(views.collection(described))
 
 
 @app.command("release")
 def release(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Take a collection out of Milvus' memory; its rows stay, and the next search loads it."""
-    state = state_of(ctx)
-    settings = state.settings(wait=wait)
     from clipstack.index import collections, upkeep
     from clipstack.output import views
-    from clipstack.workspace import open_database
 
-    announce(state, settings, name)
-    with open_database(settings) as database:
-        own = upkeep.release(database.client, name)
-        described = collections.describe(database.client, own)
-    state.out.show(views.collection(described))
+    with _opened(ctx, name, wait) as (out, _, client):
+        own = upkeep.release(client, name)
+        described = collections.describe(client, own)
+    out.show(views.collection(described))
 
 
 @app.command("alias")
@@ -166,25 +153,21 @@ def alias(
     wait: Wait = None,
 ) -> None:
     """Give a collection another name beside its own, or move that name to it."""
-    state = state_of(ctx)
-    settings = state.settings(wait=wait)
     from clipstack.index import collections, upkeep
     from clipstack.output import views
-    from clipstack.workspace import open_database
 
-    announce(state, settings, name)
-    with open_database(settings) as database:
+    with _opened(ctx, name, wait) as (out, _, client):
         if delete:
-            upkeep.delete_alias(database.client, name, alias)
+            upkeep.delete_alias(client, name, alias)
             before = ""
         else:
-            before = upkeep.set_alias(database.client, name, alias)
-        described = collections.describe(database.client, name)
+            before = upkeep.set_alias(client, name, alias)
+        described = collections.describe(client, name)
     if before and before != described.name:
-        state.out.note(f"The alias {alias} meant {before} before.")
+        out.note(f"The alias {alias} meant {before} before.")
     elif before:
-        state.out.note(f"{alias} is an alias of {before} already.")
-    state.out.show(views.collection(described))
+        out.note(f"{alias} is an alias of {before} already.")
+    out.show(views.collection(described))
 
 
 @app.command("compact")
@@ -195,17 +178,27 @@ def compact(
     wait: Wait = None,
 ) -> None:
     """Merge small segments, and let go of rows that were replaced or deleted."""
-    state = state_of(ctx)
-    settings = state.settings(wait=wait)
     from clipstack.index import upkeep
     from clipstack.output import views
+
+    with _opened(ctx, name, wait) as (out, _, client):
+        done = upkeep.compact(client, name, wait=not no_wait)
+    out.show(views.compacted(done))
+    if not done.finished:
+        out.note("Milvus goes on with it by itself.")
+    elif not done.merged:
+        out.note("There was nothing to merge.")
+
+
+@contextmanager
+def _opened(
+    ctx: typer.Context, name: str, wait: float | None
+) -> Iterator[tuple[Out, Settings, Client]]:
+    """What a command on the collection `name` works with, once it has said where that is."""
+    state = state_of(ctx)
+    settings = state.settings(wait=wait)
     from clipstack.workspace import open_database
 
     announce(state, settings, name)
     with open_database(settings) as database:
-        done = upkeep.compact(database.client, name, wait=not no_wait)
-    state.out.show(views.compacted(done))
-    if not done.finished:
-        state.out.note("Milvus goes on with it by itself.")
-    elif not done.merged:
-        state.out.note("There was nothing to merge.")
+        yield state.out, settings, database.client

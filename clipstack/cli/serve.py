@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clipstack.cli.options import Device, Engine, Option, Precision
-from clipstack.cli.state import state_of
+from clipstack.cli.state import model_folder, state_of
 
 
 def serve(
@@ -39,13 +39,10 @@ def serve(
     """Run the HTTP service here until Ctrl-C: pictures and texts in, vectors out."""
     state = state_of(ctx)
     settings = state.settings(model=model, device=device, engine=engine, precision=precision)
-    from clipstack.encoders.models import resolve
     from clipstack.output import stack_views
-    from clipstack.output.progress import DownloadProgress
     from clipstack.stack import serving
 
-    with DownloadProgress(state.out, settings.model) as download:
-        folder = resolve(settings.model, download=True, progress=download)
+    folder = model_folder(state, settings)
     one = serving.prepare(
         folder,
         host,

@@ -1,16 +1,19 @@
-"""The global options in; the settings and the output of one run out."""
+"""The global options in; the settings, the output and the model of one run out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from clipstack import settings
 from clipstack.output.out import Out, tilde
 from clipstack.settings import Settings
+
+if TYPE_CHECKING:
+    from clipstack.encoders.models import ModelFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +43,12 @@ def announce(state: State, loaded: Settings, collection: str | None = None) -> N
     if collection:
         where += f", collection {collection}"
     state.out.note(f"{where}, encoder {loaded.encoder_url}" if loaded.encoder_url else where)
+
+
+def model_folder(state: State, loaded: Settings) -> ModelFolder:
+    """Where the model of the settings is, fetched first when it is not on this machine."""
+    from clipstack.encoders.models import resolve
+    from clipstack.output.progress import DownloadProgress
+
+    with DownloadProgress(state.out, loaded.model) as download:
+        return resolve(loaded.model, download=True, progress=download)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 # Milvus Lite's own rule for the file's name.
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,33}\.db")
+# pymilvus asks every 10 s whether a silent server is alive. The engine allows that every 5 minutes
+# (gRPC's default): after half a minute of silence it would end the connection during the next call.
+_NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1}
 
 
 class Database(AbstractContextManager["Database"]):
@@ -91,7 +94,7 @@ def _checked(path: Path) -> Path:
 def _start(path: Path) -> tuple[Engine, MilvusClient]:
     server = Engine(path)
     try:
-        return server, light.client(uri=server.uri)
+        return server, light.client(uri=server.uri, grpc_options=_NO_PINGS)
     except BaseException:
         server.stop()
         raise

@@ -82,13 +82,13 @@ def load(client: Client, name: str, *, patience: float) -> str:
 
 
 def ensure_loaded(
-    client: Client, name: str, *, patience: float, note: Callable[[str], None] | None = None
+    client: Client, name: str, *, patience: float, note: Callable[[str], None] = lambda _: None
 ) -> None:
     """Load a collection that somebody released, and say so; `name` is its own."""
     if client.embedded or collections.is_loaded(client, name):
         return
     state = str(client.get_load_state(name)["state"])
-    if note and state == "NotLoad":
+    if state == "NotLoad":
         note(f"Collection {name} is released; loading it.")
     load(client, name, patience=patience)
 

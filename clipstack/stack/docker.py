@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 
 from clipstack.errors import ClipstackError, PrerequisiteError
+from clipstack.stack.engine import trouble
 
 _SECONDS = 30.0
 
@@ -28,15 +29,10 @@ def engine() -> Engine:
             or this user may not use it.
     """
     if not shutil.which("docker"):
-        raise PrerequisiteError(
-            "Docker is not installed",
-            hint="Install Docker Engine or Docker Desktop, or add --no-containerize.",
-        )
+        raise _trouble("")
     done = _docker("version", "--format", "{{json .Server}}")
     if done is None:
-        raise PrerequisiteError(
-            f"Docker's engine gave no answer in {_SECONDS:.0f} s", hint="Restart Docker."
-        )
+        raise _trouble("timed out")
     if done.returncode:
         raise _trouble(done.stderr)
     facts = json.loads(done.stdout)
@@ -64,17 +60,6 @@ def _docker(*arguments: str) -> subprocess.CompletedProcess[str] | None:
         return None
 
 
-def _trouble(stderr: str) -> PrerequisiteError:
-    said = " ".join(stderr.split())
-    if "permission denied" in said.lower():
-        return PrerequisiteError(
-            "this user may not use Docker",
-            hint="Type `sudo usermod -aG docker $USER`, log in again, or add --no-containerize.",
-        )
-    if "cannot connect" in said.lower() or "is the docker daemon running" in said.lower():
-        return PrerequisiteError(
-            "Docker is not running",
-            hint="Start Docker Desktop, or type `sudo systemctl start docker`; "
-            "or add --no-containerize.",
-        )
-    return PrerequisiteError(f"Docker can't be used: {said[:300]}", hint="See `docker version`.")
+def _trouble(said: str) -> PrerequisiteError:
+    found = trouble(said)
+    return PrerequisiteError(found.message, hint=f"{found.hint} Or add --no-containerize.")

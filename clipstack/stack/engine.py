@@ -49,7 +49,12 @@ class Container:
     @property
     def is_ready(self) -> bool:
         """Whether the engine has nothing against it."""
-        return self.state == "running" and self.health in ("", "healthy")
+        return is_ready(self.state, self.health)
+
+
+def is_ready(state: str, health: str) -> bool:
+    """Whether a container runs and its health check, if it has one, is content."""
+    return state == "running" and health in ("", "healthy")
 
 
 def client(seconds: float = _SECONDS) -> DockerClient:

@@ -49,7 +49,7 @@ class ServiceStatus:
     @property
     def is_ready(self) -> bool:
         """Whether it runs and nothing is known against it."""
-        return self.state == "running" and self.health in ("", "healthy")
+        return engine.is_ready(self.state, self.health)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from clipstack.index.database import Database
-from clipstack.scenes import demo_scenes
+from tests.material import draw
 from tests.running import Cli, process
 
 FILES = 500
@@ -23,10 +23,7 @@ BATCH = ("--batch-size", "16")
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("killed")
-    for number, scene in enumerate(demo_scenes(FILES)):
-        scene.draw(random.Random(number), 96).save(made / f"{number:03}.png")
-    return made
+    return draw(tmp_path_factory.mktemp("killed"), FILES, 96)
 
 
 @dataclass(frozen=True)

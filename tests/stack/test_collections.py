@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +12,21 @@ import pytest
 from clipstack.errors import ClipstackError
 from clipstack.index import collections, indexes
 from clipstack.index.indexes import Index
-from clipstack.index.schema import CollectionInfo, Row, row_id
+from clipstack.index.schema import CollectionInfo, row_id
 from clipstack.index.server import Server
 from clipstack.index.store import MESSAGE_BYTES, Store, _messages
 from clipstack.index.upkeep import load
-from clipstack.scenes import demo_scenes
+from tests.material import Model, draw, row
 from tests.running import Cli, Ran
 from tests.stack.stacks import Stack
 
 FILES = 40
-
-
-@dataclass(frozen=True)
-class Model:
-    name: str = "some/model"
-    revision: str = "abc"
-    fingerprint: str = "f00d"
-    dimension: int = 512
+MODEL = Model(dimension=512)
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    for number, scene in enumerate(demo_scenes(FILES)):
-        scene.draw(random.Random(number), 32).save(folder / f"{number:02}.png")
-    return folder
+    return draw(tmp_path_factory.mktemp("pictures"), FILES, 32)
 
 
 @pytest.fixture
@@ -65,11 +53,6 @@ def ok(ran: Ran) -> Ran:
     return ran
 
 
-def row(path: str, vector: np.ndarray, digest: str) -> Row:
-    facts = {"size": 1, "mtime_ns": 1, "width": 1, "height": 1, "taken_at": 0, "imported_at": 1}
-    return Row(row_id(path), path, digest=digest, format="PNG", vector=vector, **facts)
-
-
 @pytest.mark.parametrize(
     ("index", "params", "shown"),
     [
@@ -93,7 +76,7 @@ def test_an_index_is_made_and_searched(
 
 
 def test_search_parameters_reach_a_built_index(server: Server) -> None:
-    info = collections.create(server.client, "built", Model(), "COSINE", Index("HNSW"))
+    info = collections.create(server.client, "built", MODEL, "COSINE", Index("HNSW"))
     store = Store(server.client, info)
     vectors = np.random.default_rng(3).standard_normal((3000, 512), np.float32)
     store.add([row(f"/{n}", vector, f"d{n}") for n, vector in enumerate(vectors)])
@@ -202,7 +185,7 @@ def test_compaction_says_what_it_did(on_stack: Cli, server: Server, pictures: Pa
 
 
 def test_long_paths_and_thousands_of_duplicates_in_one_write(server: Server) -> None:
-    info = collections.create(server.client, "long", Model(), "COSINE")
+    info = collections.create(server.client, "long", MODEL, "COSINE")
     load(server.client, "long", patience=60)
     store = Store(server.client, info)
     vector = np.ones(512, np.float32)
@@ -228,7 +211,7 @@ def test_a_write_is_split_below_the_limit_of_a_message() -> None:
 
 
 def test_an_import_whose_collection_is_dropped(server: Server) -> None:
-    info = collections.create(server.client, "gone", Model(), "COSINE")
+    info = collections.create(server.client, "gone", MODEL, "COSINE")
     store = Store(server.client, info)
     collections.drop(server.client, "gone")
     with pytest.raises(ClipstackError, match="not there any more") as error:

@@ -4,7 +4,6 @@ once; or it stops with the reason, and running it again finishes."""
 from __future__ import annotations
 
 import json
-import random
 import signal
 import subprocess
 import time
@@ -18,7 +17,7 @@ import pytest
 from clipstack.index import collections
 from clipstack.index.server import Server
 from clipstack.index.store import MAX_LIMIT
-from clipstack.scenes import demo_scenes
+from tests.material import draw
 from tests.running import Ran, process
 from tests.stack.stacks import Stack, wait_until_healthy
 
@@ -28,10 +27,7 @@ BEGUN = 300
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    for number, scene in enumerate(demo_scenes(FILES)):
-        scene.draw(random.Random(number), 32).save(folder / f"{number:04}.png")
-    return folder
+    return draw(tmp_path_factory.mktemp("pictures"), FILES, 32)
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +16,15 @@ import pytest
 from clipstack.errors import ClipstackError, UsageError
 from clipstack.index import collections
 from clipstack.index.database import Database
-from clipstack.index.schema import Row, row_id
+from clipstack.index.schema import row_id
 from clipstack.index.store import Known, Store, under_filter
-
-DIMENSION = 4
-
-
-@dataclass(frozen=True)
-class Model:
-    name: str = "some/model"
-    revision: str = "abc"
-    fingerprint: str = "f00d"
-    dimension: int = DIMENSION
+from tests.material import Model, row
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     with Database(tmp_path / "test.db", wait=0) as opened:
         yield opened
-
-
-def _row(path: str, vector: list[float], **facts: object) -> Row:
-    values = {"digest": "d" + path, "size": 1, "mtime_ns": 2**60 + 1, "width": 3, "height": 4}
-    values |= {"format": "PNG", "taken_at": 0, "imported_at": 5} | facts
-    return Row(id=row_id(path), path=path, vector=np.asarray(vector, np.float32), **values)
 
 
 def _store(database: Database, metric: str = "COSINE") -> Store:
@@ -61,10 +46,10 @@ def test_scores_are_milvus_own(
     store = _store(database, metric)
     store.add(
         [
-            _row("/same", [1, 0, 0, 0]),
-            _row("/longer", [3, 0, 0, 0]),
-            _row("/across", [0, 1, 0, 0]),
-            _row("/against", [-1, 0, 0, 0]),
+            row("/same", [1, 0, 0, 0]),
+            row("/longer", [3, 0, 0, 0]),
+            row("/across", [0, 1, 0, 0]),
+            row("/against", [-1, 0, 0, 0]),
         ]
     )
     hits = store.search(np.asarray([1, 0, 0, 0], np.float32), limit=10)
@@ -76,7 +61,7 @@ def test_scores_are_milvus_own(
 def test_vectors_are_kept_as_they_are(database: Database) -> None:
     store = _store(database)
     vector = [12.5, -3.25, 0.0, 1e-8]
-    store.add([_row("/a", vector)])
+    store.add([row("/a", vector)])
     kept = store.vectors_by_digest(["d/a", "unknown"])
     assert list(kept) == ["d/a"]
     assert kept["d/a"].tolist() == np.asarray(vector, np.float32).tolist()
@@ -85,12 +70,12 @@ def test_vectors_are_kept_as_they_are(database: Database) -> None:
 def test_known_and_replaced_rows(database: Database) -> None:
     store = _store(database)
     paths = [f"/pictures/{number}" for number in range(2500)]
-    store.add([_row(path, [1, 2, 3, 4]) for path in paths])
+    store.add([row(path, [1, 2, 3, 4]) for path in paths])
     ids = [row_id(path) for path in paths]
     known = store.known([*ids, row_id("/other")])
     assert len(known) == 2500
     assert known[ids[7]] == Known(1, 2**60 + 1, "d/pictures/7")
-    store.replace([_row(paths[7], [9, 9, 9, 9], size=77)])
+    store.replace([row(paths[7], [9, 9, 9, 9], size=77)])
     assert store.known(ids)[ids[7]].size == 77
     assert collections.count(database.client, store.info.name) == 2500
 
@@ -105,8 +90,8 @@ def test_under_means_below_and_nothing_else(database: Database, folder: str) -> 
     outside = [f"{folder}x/z.jpg", "/unXder/z.jpg", "/50x/z.jpg", f"{folder}.jpg", "relative"]
     if folder == "/":
         inside, outside = [*inside, *outside[1:3]], ["relative"]
-    store.add([_row(path, [1, 0, 0, 0]) for path in {*inside, *outside}])
-    hits = store.search(np.ones(DIMENSION, np.float32), limit=100, expression=under_filter(folder))
+    store.add([row(path, [1, 0, 0, 0]) for path in {*inside, *outside}])
+    hits = store.search(np.ones(4, np.float32), limit=100, expression=under_filter(folder))
     assert sorted(hit.path for hit in hits) == sorted(set(inside))
 
 
@@ -132,7 +117,7 @@ def test_rename_that_fails_leaves_the_old_one(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = _store(database)
-    store.add([_row(f"/{number}", [1, 0, 0, 0]) for number in range(10)])
+    store.add([row(f"/{number}", [1, 0, 0, 0]) for number in range(10)])
 
     def full(*args: object, **kwargs: object) -> None:
         raise OSError("disk full")
@@ -142,6 +127,17 @@ def test_rename_that_fails_leaves_the_old_one(
         collections.rename(database.client, store.info.name, "other")
     assert [one.name for one in collections.list_all(database.client)] == [store.info.name]
     assert collections.count(database.client, store.info.name) == 10
+
+
+def test_it_answers_after_half_a_minute_of_silence(database: Database) -> None:
+    """As while a model is prepared, or on a page that nobody looks at."""
+    store = _store(database)
+    paths = [f"/{number}" for number in range(2500)]
+    store.add([row(path, [1, 2, 3, 4]) for path in paths])
+    time.sleep(31)
+    assert len(store.known([row_id(path) for path in paths])) == 2500
+    store.add([row("/other", [1, 2, 3, 4])])
+    assert collections.count(database.client, store.info.name) == 2501
 
 
 def _engines(path: Path) -> int:
