@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from clipstack.errors import ImageError, UsageError
+from clipstack.errors import ClipstackError, ImageError, UsageError
 from clipstack.images.decode import Limits
 from clipstack.images.scan import scan
 from clipstack.index import collections, indexes, upkeep
@@ -20,7 +22,7 @@ from clipstack.settings import Settings
 from clipstack.workspace import encoder_for, has_database, model_for, open_database
 
 if TYPE_CHECKING:
-    from clipstack.encoders.base import ModelInfo
+    from clipstack.encoders.base import Encoder, ModelInfo
     from clipstack.index.client import Client
     from clipstack.index.database import Database
     from clipstack.index.server import Server
@@ -88,6 +90,7 @@ def run(
         if request.dry_run:
             return _plan(settings, request, progress)
         patience = Patience(settings.patience, progress, hint=_STAYS)
+        loading = _Loading(settings, patience, progress.note)
         with open_database(settings, create=True, patience=patience) as database:
             store, model = _open_store(settings, database, download, progress.note)
             limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
@@ -95,7 +98,7 @@ def run(
                 _found(request),
                 store,
                 model,
-                partial(encoder_for, settings, model, patience, progress.note),
+                partial(loading.encoder, model),
                 # Enough to keep every service of a fleet busy.
                 batch_size=settings.batch_size * max(1, len(settings.encoder_url.split())),
                 limits=limits,
@@ -105,6 +108,36 @@ def run(
             )
     finally:
         stop.set()
+
+
+class _Loading:
+    """The model's way into memory: beside the opening of the database where that is new.
+
+    Whatever is imported then has to be encoded, by a model that no collection has a say in.
+    """
+
+    def __init__(self, settings: Settings, patience: Patience, note: Callable[[str], None]) -> None:
+        self._encoder = partial(encoder_for, settings, patience=patience, say=note)
+        self._ahead: Future[Encoder] | None = None
+        if has_database(settings) or settings.encoder_url:
+            return
+        pool = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._ahead = pool.submit(lambda: self._load(model_for(settings, None, download=False)))
+        pool.shutdown(wait=False)
+
+    def encoder(self, model: ModelInfo) -> Encoder:
+        """The model, ready for pictures."""
+        if self._ahead is not None:
+            with contextlib.suppress(ClipstackError):  # it is tried again, and then says why
+                encoder = self._ahead.result()
+                if encoder.info == model:
+                    return encoder
+        return self._load(model)
+
+    def _load(self, model: ModelInfo) -> Encoder:
+        encoder = self._encoder(model)
+        encoder.warm_up()
+        return encoder
 
 
 def _plan(settings: Settings, request: Request, progress: Progress) -> Summary:

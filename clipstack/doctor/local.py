@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from clipstack.errors import ClipstackError
-from clipstack.index import database
+from clipstack.index import lock
 from clipstack.settings import Settings, cache_dir, data_dir
 from clipstack.settings.targets import EMBEDDED
 from clipstack.stack.checks import Check, Level
@@ -72,7 +72,7 @@ def database_checks(settings: Settings) -> list[Check]:
             return []
         return [Check("database", Level.OK, f"{path} is not made yet: nothing is imported")]
     size = f"{path}: {path.stat().st_size / 1e6:.1f} MB"
-    use = database.use(path)
+    use = lock.use(path)
     found = [Check("database", Level.OK, f"{size}, {'in use' if use.held else 'free'}")]
     if use.held:
         holder = f"process {use.pid} (`{use.command}`)" if use.pid else "another process"

@@ -78,6 +78,10 @@ class Encoder(Protocol):
         """
         ...
 
+    def warm_up(self) -> None:
+        """Make ready for pictures now, rather than with the first of them."""
+        ...
+
 
 class LocalEncoder(Encoder, Protocol):
     """An engine inside this process, which also tells about itself and about texts.

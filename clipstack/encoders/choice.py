@@ -53,7 +53,7 @@ def has_gpu() -> bool:
     NVIDIA's that its driver answers for and that this PyTorch is built for."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
-    return _has_cuda_build() and _cuda_devices() > 0
+    return _cuda_devices() > 0 and _has_cuda_build()
 
 
 def _cuda_devices() -> int:

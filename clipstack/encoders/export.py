@@ -155,16 +155,16 @@ def write(info: ModelInfo, folder: Path) -> None:
     from clipstack.encoders.tracing import save_tokenizer, trace
 
     encoder = TorchEncoder(info, device="cpu")
-    images, texts, vocabulary = trace(encoder)
-    openvino.save_model(images, folder / IMAGES, compress_to_fp16=False)
-    openvino.save_model(texts, folder / TEXTS, compress_to_fp16=False)
-    np.save(folder / VOCABULARY, vocabulary)
-    text = save_tokenizer(encoder, folder)
     np.savez(
         folder / PROBES,
         images=encoder.encode_images(probe_pictures(info)),
         texts=encoder.encode_texts(PROBE_TEXTS),
     )
+    images, texts, vocabulary = trace(encoder)
+    openvino.save_model(images, folder / IMAGES, compress_to_fp16=False)
+    openvino.save_model(texts, folder / TEXTS, compress_to_fp16=False)
+    np.save(folder / VOCABULARY, vocabulary)
+    text = save_tokenizer(encoder, folder)
     facts = {
         "schema": SCHEMA,
         "fingerprint": info.fingerprint,

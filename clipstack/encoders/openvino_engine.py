@@ -94,6 +94,11 @@ class OpenVinoEncoder:
             self._info,
         )
 
+    def warm_up(self) -> None:
+        """Compile the image tower."""
+        with self._lock:
+            self._compiled(export.IMAGES)
+
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of texts, float32 [n, dimension]; what exceeds the context length is cut off.
 

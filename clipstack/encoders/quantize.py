@@ -84,11 +84,12 @@ def _write(graph: Path, pixels: Path, folder: Path, care: Care) -> None:
 
 def _ends(tower: Any) -> list[str]:
     """What reads the pixels and what makes the vector: little work, and much of the error."""
-    found: dict[str, list[str]] = {"Convolution": [], "MatMul": []}
-    for operation in tower.get_ordered_ops():
-        if operation.get_type_name() in found:
-            found[operation.get_type_name()].append(operation.get_friendly_name())
-    return [*found["Convolution"], *found["MatMul"][-1:]]
+    products = [
+        operation.get_friendly_name()
+        for operation in tower.get_ordered_ops()
+        if operation.get_type_name() == "MatMul"
+    ]
+    return [products[0], products[-1]]
 
 
 def versions() -> dict[str, str]:

@@ -84,6 +84,9 @@ class RemoteEncoder:
         size = min(_PICTURES_AT_ONCE, self._most)
         return self._gather([partial(_images, part, self._info) for part in _parts(pixels, size)])
 
+    def warm_up(self) -> None:
+        """Nothing to do: the services have their models loaded."""
+
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of texts, float32 [n, dimension]; what exceeds the context length is cut off.
 

@@ -78,6 +78,9 @@ class TorchEncoder:
             for start in range(0, len(pixels), at_once)
         )
 
+    def warm_up(self) -> None:
+        """Nothing is left to do: the weights are loaded."""
+
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of texts, float32 [n, dimension]; what exceeds the context length is cut off.
 

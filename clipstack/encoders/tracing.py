@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def trace(encoder: TorchEncoder) -> tuple[Any, Any, NDArray[np.float32]]:
     """Both towers as OpenVINO models for batches of any size, images first, and the vocabulary.
 
+    Changes the encoder's model, which is of no other use then.
+
     The image tower reads uint8 [n, height, width, 3] and holds the preprocessing; the text tower
     reads what `encoder.token_ids` gives, and `EMBEDDINGS` [n, length, width], the rows of the
     vocabulary (float32 [tokens, width]) for them. Both give float32 [n, dimension].
@@ -28,6 +30,9 @@ def trace(encoder: TorchEncoder) -> tuple[Any, Any, NDArray[np.float32]]:
     import openvino
     import torch
 
+    from clipstack.encoders.leaner import make_leaner
+
+    make_leaner(encoder)
     height, width = encoder.info.geometry.shape
     rules = encoder.facts.text
     ids = encoder.token_ids(["a dog", "a photo of two cats on a mat"])
@@ -113,8 +118,7 @@ def _images(encoder: TorchEncoder) -> torch.nn.Module:
             self.model = encoder.model
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            values = pixels.permute(0, 3, 1, 2).to(torch.float32) * encoder.scale + encoder.shift
-            return pooled(self.model.get_image_features(pixel_values=values))
+            return pooled(self.model.get_image_features(pixel_values=pixels))
 
     return Images().eval()
 

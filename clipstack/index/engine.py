@@ -37,11 +37,10 @@ class Engine:
     """
 
     def __init__(self, path: Path) -> None:
-        """Start it and wait until it answers.
+        """Start it; it answers once `wait` has returned.
 
         Raises:
             PrerequisiteError: Milvus Lite is not installed.
-            ClipstackError: it does not open the file.
         """
         self._path = path
         self._socket = _socket_path()
@@ -60,11 +59,6 @@ class Engine:
                 env=surroundings,
                 cwd=path.parent,
             )
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
 
     @property
     def uri(self) -> str:
@@ -89,7 +83,12 @@ class Engine:
         for leftover in (self._socket, self._alive_path):
             leftover.unlink(missing_ok=True)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Until it answers.
+
+        Raises:
+            ClipstackError: it does not open the file.
+        """
         until = time.monotonic() + _START_SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:

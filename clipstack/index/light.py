@@ -32,6 +32,12 @@ def client(**options: Any) -> MilvusClient:
     return MilvusClient(**options)
 
 
+def warm_up() -> None:
+    """Import pymilvus."""
+    with imports():
+        importlib.import_module("pymilvus")
+
+
 @contextmanager
 def imports() -> Iterator[None]:
     """Around `from pymilvus import ...`."""

@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from clipstack.output.out import Mode, Out
-from clipstack.pipeline import Outcome
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import ProgressColumn, TaskID
+
+    from clipstack.pipeline import Outcome
 
 _QUIET_SECONDS = 15.0
 
@@ -99,9 +100,9 @@ class ImportProgress(Progress):
     def done(self, outcome: Outcome, count: int) -> None:
         """`count` more files ended as `outcome`."""
         self._done += count
-        if outcome is Outcome.FAILED:
+        if outcome == "failed":
             self._failed += count
-        if outcome in {Outcome.NEW, Outcome.CHANGED}:
+        if outcome in ("new", "changed"):
             self._work += count
         if self._bar:
             failed = f"{self._failed} failed" if self._failed else ""
