@@ -22,7 +22,7 @@ def demo(
     state = state_of(ctx)
     from clipstack import demo as scenes
     from clipstack.ingest import Request, run
-    from clipstack.output import views
+    from clipstack.output import hit_views, views
     from clipstack.output.progress import ImportProgress
     from clipstack.search import Query, Term, search
 
@@ -47,7 +47,7 @@ def demo(
     for term in [*(Term(text) for text in scenes.TEXTS), Term(image=made.example)]:
         words = f"--image {term.image}" if term.image else f'"{term.text}"'
         out.hint(f"\n$ clipstack search {words} -c {settings.collection} -k 5")
-        view = views.hits(search(settings, Query((term,))), settings.target)
+        view = hit_views.hits(search(settings, Query((term,))), settings.target)
         document["searches"].append(view.json)
         if out.mode is not Mode.JSON:
             out.show(view)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from clipstack.cli import search_options as options
 from clipstack.cli.options import (
     Collection,
     Device,
@@ -18,50 +20,49 @@ from clipstack.cli.options import (
     Precision,
     Wait,
 )
-from clipstack.cli.state import announce, state_of
+from clipstack.cli.state import State, announce, state_of
+from clipstack.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipstack.search import Query, Result, Term
+    from clipstack.search.query import GroupBy, Sort
+    from clipstack.settings import Settings
 
 
 def search(
     ctx: typer.Context,
-    text: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TEXT]...", help="What to look for, in words.", show_default=False),
-    ] = None,
-    image: Annotated[
-        Path | None,
-        Option("--image", "-i", help="Look for pictures like this one.", metavar="FILE"),
-    ] = None,
-    limit: Annotated[
-        int | None, Option("--limit", "-k", metavar="N", help="How many hits.", show_default="10")
-    ] = None,
+    text: options.Text = None,
+    image: options.Image = None,
+    like: options.Like = None,
+    and_: options.And = None,
+    not_: options.Not = None,
+    queries: options.Queries = None,
+    prompt: options.Prompt = "none",
+    limit: options.Limit = None,
+    offset: options.Offset = 0,
     collection: Collection = None,
-    min_score: Annotated[
-        float | None,
-        Option(
-            metavar="SCORE", help="Leave out worse hits: lower scores; for L2, greater distances."
-        ),
-    ] = None,
+    min_score: options.MinScore = None,
     under: Annotated[
         Path | None, Option(help="Only pictures in this folder or below.", metavar="DIR")
     ] = None,
+    diverse: options.Diverse = False,
+    group_by: options.GroupBy = None,
+    sort: options.Sort = "score",
     null: Null = False,
     model: Model = None,
     device: Device = None,
     engine: Engine = None,
     precision: Precision = None,
     encoder_url: EncoderUrl = None,
-    search_params: Annotated[
-        str | None, Option(metavar="PARAMS", help="Parameters of the index, such as ef=128.")
-    ] = None,
+    search_params: options.SearchParams = None,
     wait: Wait = None,
 ) -> None:
-    """Find pictures by words, or by a picture."""
+    """Find pictures by words, by pictures, or by both, added up and taken away."""
     state = state_of(ctx)
-    from clipstack.search import Filters, Query, Term, check_limit
-    from clipstack.search import search as run
+    from clipstack.search import Filters, Query, check_limit
 
     if limit is not None:
-        check_limit(limit)
+        check_limit(limit, offset)
     settings = state.settings(
         collection=collection,
         limit=limit,
@@ -73,25 +74,82 @@ def search(
         search_params=search_params,
         wait=wait,
     )
-    from clipstack.output import views
-    from clipstack.output.out import Mode
-    from clipstack.output.progress import DownloadProgress
-
     query = Query(
-        (Term(" ".join(text or []), image),),
+        _terms(text, image, like, and_, not_),
         Filters(under=str(under.expanduser().absolute()) if under else None),
-        min_score,
+        _min_score(min_score),
+        prompt,
+        offset,
+        sort=cast("Sort", sort),
+        diverse=diverse,
+        group_by=cast("GroupBy", group_by or ""),
     )
+    if queries is not None:
+        if text or image or like:
+            raise UsageError(
+                "--queries has the texts and pictures; only --and and --not go with it"
+            )
+        from clipstack.cli.search_many import search_many
+
+        search_many(state, settings, query, queries, null=null)
+        return
     query.check()
+    check_limit(settings.limit, offset)
+    if text and Path(text[0]).is_file():
+        state.out.hint(f"Looking for words. For the picture: clipstack search --image {text[0]}")
+    _show(state, settings, _found(state, settings, query), null=null)
+
+
+def _terms(
+    text: list[str] | None,
+    image: list[str] | None,
+    like: list[str] | None,
+    and_: list[str] | None,
+    not_: list[str] | None,
+) -> tuple[Term, ...]:
+    from clipstack.search import Term, words
+
+    said = " ".join(text or []).strip()
+    return (
+        *([Term(said)] if said else []),
+        *(words.picture(one) for one in image or ()),
+        *(words.like(one) for one in like or ()),
+        *(words.weighted(one) for one in and_ or ()),
+        *(words.weighted(one, -1) for one in not_ or ()),
+    )
+
+
+def _min_score(text: str | None) -> float | Literal["auto"] | None:
+    if text is None or text == "auto":
+        return cast("Literal['auto'] | None", text)
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise UsageError(f"--min-score {text}: it is a number, or auto")
+    return score
+
+
+def _found(state: State, settings: Settings, query: Query) -> Result:
+    from clipstack.output.progress import DownloadProgress
+    from clipstack.search import search as run
+
     announce(state, settings, settings.collection)
     with DownloadProgress(state.out, settings.model) as download:
-        result = run(settings, query, progress=download, note=state.out.note)
-    if result.collection.metric == "L2":
-        state.out.note(views.L2_NOTE)
+        return run(settings, query, progress=download, note=state.out.note)
+
+
+def _show(state: State, settings: Settings, result: Result, *, null: bool) -> None:
+    from clipstack.output import hit_views, views
+    from clipstack.output.out import Mode
+
     metric = result.collection.metric
+    if metric == "L2":
+        state.out.note(hit_views.L2_NOTE)
     if not result.hits:
-        state.out.note("No picture fits.")
+        state.out.note("No picture fits." if not result.query.offset else "No more pictures fit.")
     elif state.out.mode is not Mode.HUMAN:  # a table says it itself
         state.out.note(f"Score: {metric}, {views.better(metric)} is better.")
     state.out.detail(f"{result.seconds:.2f} s, model {result.collection.model}")
-    state.out.show(views.hits(result, settings.target), null=null)
+    state.out.show(hit_views.hits(result, settings.target), null=null)

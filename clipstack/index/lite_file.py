@@ -1,4 +1,4 @@
-"""A Milvus Lite file in, the rows nearest to a vector out, without the engine.
+"""A Milvus Lite file in, the rows nearest to a vector out, without the engine: a `Finder`.
 
 For one search of a process the engine costs more than the search: half a second to start, to load
 the rows and to import pymilvus. The file is an SQLite database that holds each row as a message of
@@ -13,25 +13,29 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clipstack.index.lock import Lock
 from clipstack.index.schema import CollectionInfo
+from clipstack.index.store import Hit, hit
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from clipstack.index.schema import Vector
+    from clipstack.index.schema import Matrix, Vector
 
-    _Chunk: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+    Chunk: TypeAlias = tuple[npt.NDArray[np.int64], Matrix]
 
 _ROWS_AT_ONCE = 2000
 _AHEAD_BYTES = 64 << 20
+_IDS_AT_ONCE = 500
 _FLOAT_VECTOR = 101
+_INNER = ("RowID", "Timestamp")
 _LEAST_DIMENSION = 32
 """From here on a vector's length takes two bytes, the first of which no text can hold."""
 
@@ -61,13 +65,12 @@ class LiteFile(AbstractContextManager["LiteFile"]):
             raise Unexpected
         self._lock = Lock(path)
         self._lock.acquire(wait, shared=True)
-        self._ahead: list[_Chunk] = []
+        self._ahead: list[Chunk] = []
         try:
             # Read-only: a file whose last writer was killed in the midst is left to the engine.
             self._database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
             self._database.text_factory = bytes
             self.info = self._info(name)
-            self._rows = self._database.execute(f'SELECT id, data FROM "{self.info.name}"')
         except (sqlite3.Error, OSError, ValueError) as error:
             self._lock.release()
             raise Unexpected from error
@@ -95,18 +98,27 @@ class LiteFile(AbstractContextManager["LiteFile"]):
     def read_ahead(self) -> None:
         """Read what is near at hand, up to 64 MB of vectors, while the query is being encoded."""
         size = 4 * self.info.dimension * _ROWS_AT_ONCE
-        while size * len(self._ahead) < _AHEAD_BYTES and (chunk := self._chunk()):
-            self._ahead.append(chunk)
+        self._ahead = list(islice(self._read(-1), max(1, _AHEAD_BYTES // size)))
 
-    def nearest(self, vector: Vector, limit: int) -> tuple[list[int], list[float]]:
-        """Numbers of the rows nearest to `vector`, best first, and their scores.
-
-        Args:
-            vector: float32 [dimension].
+    def search_all(
+        self,
+        vectors: Matrix,
+        *,
+        limit: int,
+        offset: int = 0,
+        expression: str = "",
+        params: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> list[list[Hit]]:
+        """The rows nearest to each of `vectors`, best first; as `Store.search_all`.
 
         Raises:
-            Unexpected: a row is not as expected.
+            Unexpected: with an expression, or where a row is not as expected.
         """
+        if expression:
+            raise Unexpected
+        return [self._nearest(vector, limit + offset)[offset:] for vector in vectors]
+
+    def _nearest(self, vector: Vector, limit: int) -> list[Hit]:
         import numpy as np
 
         sign = -1.0 if self.info.metric == "L2" else 1.0
@@ -119,46 +131,63 @@ class LiteFile(AbstractContextManager["LiteFile"]):
                 kept = np.argpartition(-scores, limit)[:limit]
                 numbers, scores = numbers[kept], scores[kept]
         best = np.argsort(-scores, kind="stable")[:limit]
-        return numbers[best].tolist(), (sign * scores[best]).tolist()
+        return [
+            hit(self._entity(int(numbers[at])), float(sign * scores[at])) for at in best.tolist()
+        ]
 
-    def _chunk(self) -> _Chunk | None:
-        """The numbers and vectors of the next rows."""
+    def _chunks(self) -> Iterator[Chunk]:
+        yield from self._ahead
+        yield from self._read(int(self._ahead[-1][0][-1]) if self._ahead else -1)
+
+    def _read(self, after: int) -> Iterator[Chunk]:
+        """The numbers and vectors of the rows after the one with that number."""
         import numpy as np
 
-        rows = self._rows.fetchmany(_ROWS_AT_ONCE)
-        if not rows:
-            return None
-        size = 4 * self.info.dimension
-        mark = _mark(self.info.dimension)
-        starts = [data.find(mark) + len(mark) for _, data in rows]
-        if min(starts) < len(mark):
+        asked = f'SELECT id, data FROM "{self.info.name}" WHERE id > ? ORDER BY id'
+        cursor = self._database.execute(asked, (after,))
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            numbers = np.array([number for number, _ in rows], np.int64)
+            yield numbers, self._unpacked([data for _, data in rows])
+
+    def _unpacked(self, rows: Sequence[bytes]) -> Matrix:
+        """The vectors of rows, float32 [rows, dimension]."""
+        import numpy as np
+
+        mark, size = _mark(self.info.dimension), 4 * self.info.dimension
+        starts = [data.find(mark) + len(mark) for data in rows]
+        if min(starts, default=len(mark)) < len(mark):
             raise Unexpected
         packed = b"".join(
-            data[start : start + size] for start, (_, data) in zip(starts, rows, strict=True)
+            data[start : start + size] for start, data in zip(starts, rows, strict=True)
         )
-        numbers = np.array([number for number, _ in rows], np.int64)
-        return numbers, np.frombuffer(packed, "<f4").reshape(len(rows), -1)
+        return np.frombuffer(packed, "<f4").reshape(len(rows), self.info.dimension)
 
-    def _chunks(self) -> Iterator[_Chunk]:
-        yield from self._ahead
-        while chunk := self._chunk():
-            yield chunk
-
-    def entities(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """The fields of these rows, but for their vectors."""
+    def _entity(self, number: int) -> dict[str, Any]:
         asked = f'SELECT data FROM "{self.info.name}" WHERE id = ?'
-        return [
-            _entity(self._database.execute(asked, (number,)).fetchone()[0]) for number in numbers
-        ]
+        return _entity(self._database.execute(asked, (number,)).fetchone()[0])
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        """The stored vector, float32 [dimension], of each of `ids` that is stored."""
+        found: dict[str, Vector] = {}
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            some = ids[start : start + _IDS_AT_ONCE]
+            asked = f'SELECT milvus_id, data FROM "{self.info.name}" WHERE milvus_id IN ({{}})'
+            rows = self._database.execute(asked.format(",".join("?" * len(some))), some).fetchall()
+            names = [bytes(name).decode() for name, _ in rows]
+            found.update(zip(names, self._unpacked([data for _, data in rows]), strict=True))
+        return found
+
+    def sample(self, count: int) -> Matrix:
+        """The vectors of the `count` rows with the lowest ids; as `Store.sample`."""
+        asked = f'SELECT data FROM "{self.info.name}" ORDER BY milvus_id LIMIT ?'
+        return self._unpacked([data for (data,) in self._database.execute(asked, (count,))])
 
     def is_empty(self) -> bool:
         """Whether the collection has no rows."""
         return not self._database.execute(f'SELECT 1 FROM "{self.info.name}" LIMIT 1').fetchone()
 
 
-def _scores(
-    metric: str, vectors: npt.NDArray[np.float32], vector: Vector
-) -> npt.NDArray[np.float32]:
+def _scores(metric: str, vectors: Matrix, vector: Vector) -> npt.NDArray[np.float32]:
     import numpy as np
 
     if metric == "L2":
@@ -195,8 +224,9 @@ def _entity(data: bytes) -> dict[str, Any]:
         if number != 1:
             continue
         parts = dict(_fields(value))
-        if 3 in parts:
-            found[bytes(parts[2]).decode()] = _scalar(parts[3])
+        name = bytes(parts[2]).decode()
+        if 3 in parts and name not in _INNER:
+            found[name] = _scalar(parts[3])
     return {**json.loads(found.pop("$meta", b"{}")), **found}
 
 

@@ -1,4 +1,4 @@
-"""A Milvus Lite file in, the right to open it out: one process that writes, or several that read."""
+"""A Milvus Lite file in, the right to open it out: for one that writes, or several that read."""
 
 from __future__ import annotations
 

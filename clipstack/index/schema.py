@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pymilvus import CollectionSchema
 
     Vector = npt.NDArray[np.float32]
+    Matrix = npt.NDArray[np.float32]
 
 MAX_PATH_BYTES = 4096
 ID_LENGTH = 32

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from clipstack.errors import UsageError
-from clipstack.index import indexes
-from clipstack.index.schema import CollectionInfo, Row
+from clipstack.index import collections, indexes
+from clipstack.index.schema import FACTS, CollectionInfo, Row
 
 if TYPE_CHECKING:
     from clipstack.index.client import Client
-    from clipstack.index.schema import Vector
+    from clipstack.index.schema import Matrix, Vector
 
+_T = TypeVar("_T")
 # Milvus' bound on the rows of one answer.
 MAX_LIMIT = 16384
 _QUERY_IDS = 1000
@@ -22,6 +23,9 @@ _QUERY_DIGESTS = 500
 # Milvus takes messages of 64 MiB; smaller ones cost no time and less memory on both sides.
 MESSAGE_BYTES = 4 * 2**20
 _ROW_BYTES = 300
+# Rows of one answer to several searches: about 32 MiB.
+_ANSWER_ROWS = 32768
+_ROW_FIELDS = ["id", *FACTS, "imported_at"]
 _HIT_FIELDS = ["path", "width", "height", "format", "size", "taken_at"]
 
 
@@ -40,6 +44,9 @@ class Hit:
     Attributes:
         score: the metric's value, as Milvus gives it (L2 is the squared distance).
         width, height: pixels; size: bytes; taken_at: seconds since the epoch, 0 when unknown.
+        facts: dynamic fields: what else the picture says of itself, and its tags.
+        stands_out: how far its score is from what the collection gives for the query, where a
+            cut-off was asked for.
     """
 
     id: str
@@ -50,6 +57,8 @@ class Hit:
     format: str
     size: int
     taken_at: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    stands_out: float | None = None
 
 
 class Store:
@@ -141,36 +150,105 @@ class Store:
         vector: Vector,
         *,
         limit: int,
+        offset: int = 0,
         expression: str = "",
-        min_score: float | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> list[Hit]:
-        """The rows nearest to `vector`, best first.
+        """The rows nearest to `vector`, float32 [dimension]; else as `search_all`."""
+        return self.search_all(
+            vector[None], limit=limit, offset=offset, expression=expression, params=params
+        )[0]
+
+    def search_all(
+        self,
+        vectors: Matrix,
+        *,
+        limit: int,
+        offset: int = 0,
+        expression: str = "",
+        params: Mapping[str, Any] | None = None,
+    ) -> list[list[Hit]]:
+        """The rows nearest to each of `vectors`, best first.
 
         Args:
-            vector: float32 [dimension], not normalised.
-            limit: the most hits, 1 to MAX_LIMIT.
+            vectors: float32 [queries, dimension], not normalised.
+            limit: the most hits for each, at least 1.
+            offset: the best ones to leave out; limit + offset is at most MAX_LIMIT.
             expression: a Milvus filter; only rows it is true of.
-            min_score: leave out what is worse: lower scores, or for L2 greater distances.
             params: of the index, such as ef.
         """
-        given = indexes.for_search(params or {}, limit)
-        found = self._client.search(
+        given = indexes.for_search(params or {}, limit + offset)
+        found: list[list[Hit]] = []
+        for some in _chunks(vectors.tolist(), max(1, _ANSWER_ROWS // limit)):
+            answers = self._client.search(
+                self.info.name,
+                data=some,
+                anns_field="vector",
+                search_params={"metric_type": self.info.metric, "params": given},
+                limit=limit,
+                offset=offset,
+                filter=expression,
+                output_fields=[*_HIT_FIELDS, "$meta"],
+                consistency_level="Strong",
+            )
+            found += [
+                [hit({"id": one["id"], **one["entity"]}, one["distance"]) for one in answer]
+                for answer in answers
+            ]
+        return found
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        """The stored vector, float32 [dimension], of each of `ids` that is stored."""
+        import numpy as np
+
+        found: dict[str, Vector] = {}
+        size = max(1, MESSAGE_BYTES // (4 * self.info.dimension + _ROW_BYTES))
+        for chunk in _chunks(ids, min(_QUERY_IDS, size)):
+            rows = self._client.get(
+                self.info.name, ids=chunk, output_fields=["vector"], consistency_level="Strong"
+            )
+            found.update((row["id"], np.asarray(row["vector"], np.float32)) for row in rows)
+        return found
+
+    def sample(self, count: int) -> Matrix:
+        """The vectors, float32 [rows, dimension], of `count` rows, or of all where there are fewer.
+
+        They are those with the lowest ids. An id is a hash of a path, so they are a random choice
+        that has nothing to do with what the pictures show, and the same every time.
+        """
+        import numpy as np
+
+        rows = self._client.query(
             self.info.name,
-            data=[vector.tolist()],
-            anns_field="vector",
-            search_params={"metric_type": self.info.metric, "params": given},
-            limit=limit,
-            filter=expression,
-            output_fields=_HIT_FIELDS,
+            filter="",
+            output_fields=["vector"],
+            limit=count,
+            consistency_level="Bounded",
+        )
+        vectors = [row["vector"] for row in rows]
+        return np.asarray(vectors, np.float32).reshape(len(rows), self.info.dimension)
+
+    def row(self, id: str) -> dict[str, Any] | None:
+        """Every field of a row but its vector, dynamic ones too; None where there is none."""
+        rows = self._client.query(
+            self.info.name,
+            filter=f"id == {literal(id)}",
+            output_fields=[*_ROW_FIELDS, "$meta"],
+            limit=1,
             consistency_level="Strong",
-        )[0]
-        hits = [Hit(id=hit["id"], score=hit["distance"], **hit["entity"]) for hit in found]
-        if min_score is None:
-            return hits
-        if self.info.metric == "L2":
-            return [hit for hit in hits if hit.score <= min_score]
-        return [hit for hit in hits if hit.score >= min_score]
+        )
+        return dict(rows[0]) if rows else None
+
+    def is_empty(self) -> bool:
+        """Whether there is no row at all."""
+        return not collections.count(self._client, self.info.name)
+
+
+def hit(entity: Mapping[str, Any], score: float) -> Hit:
+    """A found row's fields as a hit; those a hit has no name for are its facts."""
+    facts = {name: value for name, value in entity.items() if name not in _ROW_FIELDS}
+    known = {name: entity[name] for name in ("id", *_HIT_FIELDS)}
+    return Hit(**known, score=score, facts=facts)
 
 
 def _messages(rows: Sequence[Row]) -> Iterator[list[dict[str, Any]]]:
@@ -207,7 +285,7 @@ def under_filter(folder: str) -> str:
     return f"path >= {literal(prefix + '/')} and path < {literal(prefix + '0')}"  # "0" follows "/"
 
 
-def _chunks(items: Sequence[str], size: int) -> Iterator[list[str]]:
+def _chunks(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk

@@ -127,6 +127,16 @@ class Out:
             text = json.dumps(value, indent=2)
         self._write(text)
 
+    def record(self, value: Any) -> bool:
+        """Write `value` to stdout as one line of JSON; False when nobody reads any more."""
+        try:
+            self._write(json.dumps(value))
+            self.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            return False
+        return True
+
     def note(self, text: str) -> None:
         """Something good to know, on stderr."""
         if self.mode is not Mode.QUIET:
@@ -149,9 +159,7 @@ class Out:
     def error(self, error: ClipstackError) -> None:
         """A failure: as JSON on stdout under --json, else on stderr with what to do next."""
         if self.mode is Mode.JSON:
-            name = ExitCode(error.code).name.lower()
-            shown = {"code": int(error.code), "name": name, "message": error.message}
-            self.document({"error": shown | ({"hint": error.hint} if error.hint else {})})
+            self.document({"error": error_facts(error)})
             return
         self._say(f"Error: {error.message}", style="bold red")
         if error.hint:
@@ -192,6 +200,13 @@ class Out:
                 stream.write(text + end)
             except UnicodeEncodeError:
                 stream.write((text + end).encode("ascii", "backslashreplace").decode())
+
+
+def error_facts(error: ClipstackError) -> dict[str, Any]:
+    """An error as JSON has it."""
+    name = ExitCode(error.code).name.lower()
+    facts = {"code": int(error.code), "name": name, "message": error.message}
+    return facts | ({"hint": error.hint} if error.hint else {})
 
 
 def printable(text: str) -> str:

@@ -14,15 +14,13 @@ from clipstack.output.out import View, printable, shortened
 from clipstack.settings import NAMES, Settings
 from clipstack.settings import shown as shown_setting
 
-if TYPE_CHECKING:  # search and pipeline import numpy and the decoders
+if TYPE_CHECKING:  # pipeline imports numpy and the decoders
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
     from clipstack.pipeline import Summary
-    from clipstack.search import Result
 
-L2_NOTE = "Using L2 (Euclidean distance) for search..."
 _SHOWN_FAILURES = 20
 
 
@@ -48,45 +46,6 @@ def table(*columns: str, right: Iterable[str] = ()) -> Table:
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
-
-
-def hits(result: Result, target: str) -> View:
-    """The hits of a search."""
-    metric = result.collection.metric
-    term = result.query.terms[0]
-
-    def human() -> RenderableType:
-        shown = table("#", "score", "path", "pixels", right=("#", "score", "pixels"))
-        shown.caption = f"{metric}, {better(metric)} is better"
-        shown.caption_justify = "left"
-        for rank, hit in enumerate(result.hits, 1):
-            value = f"{hit.score:.2f}" if metric == "L2" else f"{hit.score:.4f}"
-            shown.add_row(str(rank), value, linked(hit.path), f"{hit.width}x{hit.height}")
-        return shown
-
-    if metric == "L2":
-        lines = [f"ID: {shortened(hit.path)}, Score: {hit.score:.2f}" for hit in result.hits]
-    else:
-        lines = [
-            f"{rank}\t{hit.score:.4f}\t{hit.path}\t{hit.width}x{hit.height}"
-            for rank, hit in enumerate(result.hits, 1)
-        ]
-    document = {
-        "target": target,
-        "collection": result.collection.name,
-        "model": result.collection.model,
-        "metric": metric,
-        "better": better(metric),
-        "query": {"image": str(term.image)} if term.image else {"text": term.text},
-        "seconds": round(result.seconds, 3),
-        "hits": [{"rank": rank, **asdict(hit)} for rank, hit in enumerate(result.hits, 1)],
-    }
-    return View(
-        json=document,
-        lines=lines,
-        quiet=[hit.path for hit in result.hits],
-        human=human if result.hits else None,
-    )
 
 
 def imported(summary: Summary, *, target: str, collection: str, dry_run: bool = False) -> View:

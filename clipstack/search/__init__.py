@@ -2,6 +2,7 @@
 
 from clipstack.search.filters import Filters
 from clipstack.search.query import Query, Term, check_limit
-from clipstack.search.searcher import Result, search
+from clipstack.search.ranking import Group
+from clipstack.search.searcher import Result, Searcher, search
 
-__all__ = ["Filters", "Query", "Result", "Term", "check_limit", "search"]
+__all__ = ["Filters", "Group", "Query", "Result", "Searcher", "Term", "check_limit", "search"]

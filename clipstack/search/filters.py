@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clipstack.index.store import under_filter
+from clipstack.index.store import Hit, under_filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Filters:
     """
 
     under: str | None = None
+    near: object | None = None
 
     def expression(self) -> str:
         """As a Milvus filter; empty where there is no condition.
@@ -24,3 +25,7 @@ class Filters:
             UsageError: one of them can't be said in a filter.
         """
         return under_filter(self.under) if self.under else ""
+
+    def keeps(self, hit: Hit) -> bool:  # noqa: ARG002
+        """Whether a hit of `expression` meets what no Milvus filter can say."""
+        return True

@@ -1,26 +1,59 @@
-"""What to look for."""
+"""What a person looks for in, checked; the shape every search works on out."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from clipstack.errors import UsageError
 from clipstack.index.store import MAX_LIMIT
 from clipstack.search.filters import Filters
 
+Sort = Literal["score", "date", "path"]
+GroupBy = Literal["", "folder", "day"]
+SORTS: tuple[Sort, ...] = ("score", "date", "path")
+GROUPS: tuple[GroupBy, ...] = ("folder", "day")
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing to look for: a text, or the picture at `image`.
+    """One thing to look for; exactly one of text, image, url, id and data.
 
     Attributes:
+        text: words.
+        image: a picture's file.
         weight: how much it counts; below 0 it is what hits should not be like.
+        url: of a picture, http or https. It is fetched by this process, so it must not come from
+            somebody else than the one who runs it.
+        id: of a row in the collection, which is left out of the hits: its stored vector.
+        data: a picture's bytes.
+        said: what a person typed for an id, for errors.
     """
 
     text: str = ""
     image: Path | None = None
     weight: float = 1.0
+    url: str = ""
+    id: str = ""
+    data: bytes | None = None
+    said: str = ""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is words; else it is a picture."""
+        return bool(self.text.strip())
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        if self.data is not None:
+            return "the picture"
+        if self.id:
+            return self.said or self.id
+        return str(self.image or without_secret(self.url) or self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +63,65 @@ class Query:
     Attributes:
         terms: their vectors are added up by their weights.
         filters: what hits must be besides.
-        min_score: leave out what is worse, by the collection's metric.
+        min_score: leave out what is worse, by the collection's metric; "auto" leaves out what
+            does not stand out from what the collection gives for this query.
+        prompt: the words around each text: none, photo, ensemble, or a template with {}.
+        offset: how many of the best hits to leave out: the pages before this one.
+        sort: the order of the hits that were found.
+        diverse: hits that also differ from each other; each page is chosen anew, from more
+            candidates, so one may come twice.
+        group_by: only the best hit of each folder or day.
     """
 
     terms: tuple[Term, ...]
     filters: Filters = Filters()
-    min_score: float | None = None
+    min_score: float | Literal["auto"] | None = None
+    prompt: str = "none"
+    offset: int = 0
+    sort: Sort = "score"
+    diverse: bool = False
+    group_by: GroupBy = ""
 
     def check(self) -> None:
-        """Raises UsageError when there is nothing, or too much, to look for."""
-        for term in self.terms:
-            if term.image is None and not term.text.strip():
+        """Raises UsageError when there is nothing to look for, or no sense in it."""
+        from clipstack.search import prompts
+
+        for term in self.terms or (Term(),):
+            given = [term.is_text, term.image, term.url, term.id, term.data is not None]
+            if not any(given):
                 raise UsageError(
                     "nothing to search for", hint='Try `clipstack search "dog"` or --image FILE.'
                 )
-            if term.image is not None and term.text.strip():
-                raise UsageError("search for a text or for --image, not both")
+            if sum(map(bool, given)) > 1:
+                raise UsageError("a term is a text or one picture, not both")
+            if not math.isfinite(term.weight) or term.weight == 0:
+                raise UsageError(f"{term.name}: the weight {term.weight:g} means nothing")
+        prompts.templates(self.prompt)
+        if self.sort not in SORTS:
+            raise UsageError(f"--sort {self.sort}: it is one of {', '.join(SORTS)}")
+        if self.group_by not in ("", *GROUPS):
+            raise UsageError(f"--group-by {self.group_by}: it is one of {', '.join(GROUPS)}")
+        if self.diverse and self.group_by:
+            raise UsageError("--diverse and --group-by exclude each other")
 
 
-def check_limit(limit: int) -> None:
-    """Raises UsageError when Milvus can't return that many hits at once."""
+def without_secret(url: str) -> str:
+    """`url` without the user and password that may be in it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+
+
+def check_limit(limit: int, offset: int = 0) -> None:
+    """Raises UsageError when Milvus can't return that many hits at once, or so far down."""
     if not 1 <= limit <= MAX_LIMIT:
         raise UsageError(f"-k {limit}: a search returns 1 to {MAX_LIMIT} hits", hint="Try -k 10.")
+    if offset < 0:
+        raise UsageError(f"--offset {offset}: it is 0 or more")
+    if offset + limit > MAX_LIMIT:
+        raise UsageError(
+            f"--offset {offset} and -k {limit}: a search reaches the best {MAX_LIMIT} hits",
+            hint="Narrow it down: by --under, or by more words.",
+        )

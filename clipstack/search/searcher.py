@@ -1,44 +1,50 @@
-"""Settings and a query in, its hits out."""
+"""Settings and queries in, their hits out."""
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from clipstack import remembered
-from clipstack.errors import ClipstackError, ImageError, NotFoundError, Reason
+from clipstack.errors import ClipstackError
 from clipstack.index import collections, upkeep
 from clipstack.index.indexes import parameters
-from clipstack.index.schema import CollectionInfo
+from clipstack.index.lite_file import LiteFile, Unexpected
+from clipstack.index.schema import CollectionInfo, row_id
 from clipstack.index.store import Hit, Store
-from clipstack.search.query import Query, Term, check_limit
+from clipstack.search import terms
+from clipstack.search.encoding import Encoding
+from clipstack.search.finding import Finder, Found, expression_of, find, find_all, vector_of
+from clipstack.search.query import Query, check_limit
+from clipstack.search.ranking import Group
+from clipstack.search.terms import Encoded, Material
 from clipstack.settings import Settings
-from clipstack.workspace import encoder_for, model_for, open_database
+from clipstack.workspace import open_database
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from clipstack.encoders.base import ModelInfo
-    from clipstack.images.decode import Limits
-
-    Pixels = npt.NDArray[np.uint8]
-    Vector = npt.NDArray[np.float32]
+    from clipstack.index.database import Database
+    from clipstack.index.server import Server
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a search found: hits best first, and the collection they came from."""
+    """What a search found: hits best first, and the collection they came from.
+
+    Attributes:
+        limit: the most hits there could be.
+        groups: by a hit's id the folder or day it stands for, under `group_by`.
+    """
 
     query: Query
     collection: CollectionInfo
     hits: list[Hit]
     seconds: float
+    limit: int = 0
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
 
 def search(
@@ -46,122 +52,164 @@ def search(
     query: Query,
     *,
     progress: Callable[[int, int], None] | None = None,
-    note: Callable[[str], None] | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Result:
-    """Search `settings.collection`, with the model its vectors came from.
+    """Search `settings.collection` once, with the model its vectors came from.
 
     A collection that is released is loaded, and `note` told so.
 
     Raises:
         UsageError: an empty query, or a limit out of range.
-        NotFoundError: there is no such collection.
+        NotFoundError: there is no such collection, file, or row.
         ClipstackError: the collection is empty or holds another model's vectors.
-        ImageError: the query picture can't be read.
+        ImageError: a query picture can't be read.
+        UnreachableError: a query picture can't be fetched.
     """
     query.check()
-    check_limit(settings.limit)
-    term = query.terms[0]
-    data = _read(term.image, settings) if term.image else None
+    check_limit(settings.limit, query.offset)
     started = time.monotonic()
-    ahead = _Ahead(settings, term, data, note or (lambda _: None))
+    materials = terms.read(query, settings)
+    params = parameters(settings.search_params)
+
+    def finish(finder: Finder, encoding: Encoding) -> Result:
+        vector = vector_of(query, encoding.vectors(finder.info, materials), finder)
+        found = find(finder, query, vector, settings.limit, params)
+        _require_rows(finder, found)
+        seconds = time.monotonic() - started
+        return _result(query, finder.info, found, seconds, settings.limit)
+
+    if not settings.milvus_uri and not expression_of(query):
+        with (
+            contextlib.suppress(Unexpected),
+            LiteFile(settings.database, settings.collection, wait=settings.wait) as file,
+        ):
+            encoding = Encoding(settings, file.info, progress=progress, note=note, first=materials)
+            file.read_ahead()
+            return finish(file, encoding)
+    encoding = Encoding(settings, progress=progress, note=note, first=materials)
     with open_database(settings) as database:
-        info = collections.get_info(database.client, settings.collection)
-        upkeep.ensure_loaded(database.client, info.name, patience=settings.patience, note=note)
-        if database.client.embedded:  # it would do so at the first search, after the encoding
-            database.client.load_collection(info.name)
-        vector = ahead.vector(info)
-        if vector is None:
-            model = model_for(settings, info, download=True, progress=progress)
-            vector = _encode(settings, term, data, model, note or (lambda _: None))
-        hits = Store(database.client, info).search(
-            vector,
-            limit=settings.limit,
-            expression=query.filters.expression(),
-            min_score=query.min_score,
-            params=parameters(settings.search_params),
-        )
-        if not hits and not collections.count(database.client, info.name):
-            raise ClipstackError(
-                f"collection {info.name!r} is empty",
-                hint=f"Fill it with `clipstack import FOLDER --collection {info.name}`.",
-            )
-    remembered.write(settings, info)
-    return Result(query, info, hits, time.monotonic() - started)
+        result = finish(_store(database, settings, note), encoding)
+    remembered.write(settings, result.collection)
+    return result
 
 
-class _Ahead:
-    """The query's vector, begun beside the opening of the database.
+class Searcher(AbstractContextManager["Searcher"]):
+    """A collection and its model, open for as many searches as come, from several threads too.
 
-    Which model the collection has is only known once that is open; what it was the last time is
-    a good guess.
+    Use as a context manager.
+
+    Args:
+        progress: called with bytes done and bytes in all while the model is fetched.
+        note: told what takes a while.
+
+    Raises:
+        NotFoundError: there is no such collection.
+        UnreachableError: the database can't be opened now.
+
+    Attributes:
+        info: of the collection.
     """
 
     def __init__(
-        self, settings: Settings, term: Term, data: bytes | None, note: Callable[[str], None]
+        self,
+        settings: Settings,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._guess = remembered.read(settings)
-        self._found: Future[Vector] = Future()
-        if self._guess is None:
-            return
-        guess = self._guess
-
-        def work() -> None:
-            try:
-                model = model_for(settings, guess, download=False)
-                self._found.set_result(_encode(settings, term, data, model, note))
-            except BaseException as error:
-                self._found.set_exception(error)
-
-        threading.Thread(target=work, name="encode", daemon=True).start()
-
-    def vector(self, info: CollectionInfo) -> Vector | None:
-        """float32 [dimension], or None where the guess was wrong, or none could be made."""
-        if self._guess != info:
-            return None
+        self._settings = settings
+        self._encoding = Encoding(settings, progress=progress, note=note)
+        self._database = open_database(settings)
         try:
-            return self._found.result()
-        except ClipstackError:  # it is tried again, and then says why
-            return None
+            self._store = _store(self._database, settings, note)
+        except BaseException:
+            self.close()
+            raise
+        self.info = self._store.info
+        remembered.write(settings, self.info)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._database.close()
+
+    def search(self, query: Query, *, limit: int | None = None) -> Result:
+        """The hits of one query, at most `limit` (by default the settings').
+
+        Raises:
+            As `search` of this module.
+        """
+        found = self.search_all([query], limit=limit)[0]
+        if isinstance(found, ClipstackError):
+            raise found
+        return found
+
+    def search_all(
+        self, queries: Sequence[Query], *, limit: int | None = None
+    ) -> list[Result | ClipstackError]:
+        """The hits of each query, or what is wrong with it; encoded and searched in batches.
+
+        Raises:
+            ClipstackError: nothing can be searched: the model is another, the collection empty.
+        """
+        started = time.monotonic()
+        limit = self._settings.limit if limit is None else limit
+        done: list[Result | ClipstackError | None] = [None] * len(queries)
+        materials: dict[int, list[Material]] = {}
+        for n, query in enumerate(queries):
+            try:
+                query.check()
+                check_limit(limit, query.offset)
+                materials[n] = terms.read(query, self._settings)
+            except ClipstackError as error:
+                done[n] = error
+        every = [material for of_one in materials.values() for material in of_one]
+        encoded = iter(self._encoding.vectors(self.info, every))
+        vectors = {}
+        for n, of_one in materials.items():
+            mine: list[Encoded] = [next(encoded) for _ in of_one]
+            try:
+                vectors[n] = vector_of(queries[n], mine, self._store)
+            except ClipstackError as error:
+                done[n] = error
+        params = parameters(self._settings.search_params)
+        asked = [queries[n] for n in vectors]
+        found = find_all(self._store, asked, list(vectors.values()), limit, params)
+        if found and not any(one.hits for one in found):
+            _require_rows(self._store, found[0])
+        seconds = (time.monotonic() - started) / max(1, len(queries))
+        for n, one in zip(vectors, found, strict=True):
+            done[n] = _result(queries[n], self.info, one, seconds, limit)
+        return [one for one in done if one is not None]
+
+    def row(self, id: str) -> dict[str, Any] | None:
+        """Every stored field of a row but its vector, dynamic ones too; None: no such row."""
+        return self._store.row(id)
+
+    def row_at(self, path: str) -> dict[str, Any] | None:
+        """The row of the picture at an absolute path."""
+        return self.row(row_id(path))
 
 
-def _encode(
-    settings: Settings,
-    term: Term,
-    data: bytes | None,
-    model: ModelInfo,
-    note: Callable[[str], None],
-) -> Vector:
-    import numpy as np
-
-    pixels = _pixels(data, term, model, settings) if data else None
-    encoder = encoder_for(settings, model, say=note)
-    found: Vector = (
-        encoder.encode_texts([term.text])[0]
-        if pixels is None
-        else encoder.encode_images(np.stack([pixels]))[0]
-    )
-    return found
+def _store(database: Database | Server, settings: Settings, note: Callable[[str], None]) -> Store:
+    """The rows of `settings.collection`, ready to be searched."""
+    client = database.client
+    info = collections.get_info(client, settings.collection)
+    upkeep.ensure_loaded(client, info.name, patience=settings.patience, note=note)
+    if client.embedded:  # it would do so at the first search, after the encoding
+        client.load_collection(info.name)
+    return Store(client, info)
 
 
-def _limits(settings: Settings) -> Limits:
-    from clipstack.images.decode import Limits
-
-    return Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+def _result(query: Query, info: CollectionInfo, found: Found, seconds: float, limit: int) -> Result:
+    return Result(query, info, found.hits, seconds, limit, found.groups)
 
 
-def _read(image: Path, settings: Settings) -> bytes:
-    from clipstack.images.decode import read_file
-
-    try:
-        return read_file(str(image), _limits(settings))
-    except ImageError as error:
-        if error.reason is Reason.VANISHED:
-            raise NotFoundError(f"{image}: there is no such file") from None
-        raise
-
-
-def _pixels(data: bytes, term: Term, model: ModelInfo, settings: Settings) -> Pixels:
-    from clipstack.images.decode import decode
-
-    picture = decode(data, model.geometry, _limits(settings), path=str(term.image))
-    return picture.pixels
+def _require_rows(finder: Finder, found: Found) -> None:
+    if not found.hits and finder.is_empty():
+        raise ClipstackError(
+            f"collection {finder.info.name!r} is empty",
+            hint=f"Fill it with `clipstack import FOLDER --collection {finder.info.name}`.",
+        )

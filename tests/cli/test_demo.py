@@ -17,7 +17,7 @@ def test_demo_finds_what_it_looks_for(cli: Cli) -> None:
         assert all(word in found[0] for word in words), (words, found)
     assert all("heart" in name and "on-black" in name for name in names[1])
     like = told["searches"][3]
-    assert like["hits"][0]["path"].endswith(like["query"]["image"])
+    assert like["hits"][0]["path"].endswith(like["query"]["terms"][0]["image"])
     assert cli("collections", "show", "demo", mode="json").json["rows"] == 200
     again = cli("demo", mode="json").json
     assert again["import"]["counts"]["unchanged"] == 200

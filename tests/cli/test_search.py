@@ -26,7 +26,7 @@ def test_words_need_no_quotes(cli: Cli, imported: Path) -> None:
     together = cli("search", "two red stars", mode="json").json
     apart = cli("search", "two", "red", "stars", mode="json").json
     assert together["hits"] == apart["hits"]
-    assert together["query"] == {"text": "two red stars"}
+    assert together["query"]["terms"] == [{"text": "two red stars", "weight": 1.0}]
 
 
 def test_k_limits_the_hits(cli: Cli, imported: Path) -> None:
@@ -90,8 +90,16 @@ def test_empty_query(cli: Cli, imported: Path) -> None:
         assert "nothing to search for" in ran.err
 
 
-def test_text_and_image_at_once(cli: Cli, imported: Path) -> None:
-    assert cli("search", "star", "--image", "x.png").code == 2
+def test_text_and_images_at_once(cli: Cli, imported: Path, gallery: Path) -> None:
+    files = sorted(gallery.glob("*.png"))[:2]
+    ran = cli("search", "star", "--image", files[0], "-i", files[1], mode="json")
+    assert ran.json["query"]["terms"] == [
+        {"text": "star", "weight": 1.0},
+        {"image": str(files[0]), "weight": 1.0},
+        {"image": str(files[1]), "weight": 1.0},
+    ]
+    both = ("search", "star", "--and", files[0], "--and", files[1])
+    assert cli(*both, mode="json").json["hits"] == ran.json["hits"]
 
 
 @pytest.mark.parametrize("k", ["0", "-1", "16385", "x"])

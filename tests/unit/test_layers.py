@@ -56,7 +56,7 @@ ONLY_IN = {
     "torch": {"encoders"},
     "transformers": {"encoders"},
     "huggingface_hub": {"encoders"},
-    "httpx": {"encoders", "stack", "health"},
+    "httpx": {"encoders", "stack", "health", "search"},
     "cv2": {"images"},
     "openvino": {"encoders"},
     "nncf": {"encoders"},

@@ -1,0 +1,123 @@
+"""The results of searches in, views of their hits out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from clipstack.output.out import View, error_facts, printable, shortened
+from clipstack.output.views import better, linked, table
+
+if TYPE_CHECKING:  # search imports numpy and the decoders
+    from rich.console import RenderableType
+
+    from clipstack.errors import ClipstackError
+    from clipstack.index.store import Hit
+    from clipstack.search import Query, Result, Term
+
+L2_NOTE = "Using L2 (Euclidean distance) for search..."
+_NO_DATE = "no date"
+
+
+def hits(result: Result, target: str) -> View:
+    """The hits of a search."""
+    return View(
+        json=_document(result, target),
+        lines=[_line(result, rank, hit) for rank, hit in _ranked(result)],
+        quiet=[hit.path for hit in result.hits],
+        human=(lambda: _drawn(result)) if result.hits else None,
+    )
+
+
+def record(number: int, text: str, found: Result | ClipstackError) -> dict[str, Any]:
+    """What one line of many queries found, or what is wrong with it, for a line of JSON."""
+    about = {"line": number, "input": text}
+    if isinstance(found, Exception):
+        return about | {"error": error_facts(found)}
+    return about | {"query": _query(found), "seconds": round(found.seconds, 4)} | _hits(found)
+
+
+def _ranked(result: Result) -> list[tuple[int, Hit]]:
+    return list(enumerate(result.hits, result.query.offset + 1))
+
+
+def _document(result: Result, target: str) -> dict[str, Any]:
+    metric = result.collection.metric
+    return {
+        "target": target,
+        "collection": result.collection.name,
+        "model": result.collection.model,
+        "metric": metric,
+        "better": better(metric),
+        "query": _query(result),
+        "seconds": round(result.seconds, 3),
+    } | _hits(result)
+
+
+def _hits(result: Result) -> dict[str, Any]:
+    shown = []
+    for rank, hit in _ranked(result):
+        facts = {"rank": rank, **asdict(hit)}
+        if group := result.groups.get(hit.id):
+            facts["group"] = asdict(group)
+        shown.append(facts)
+    return {"hits": shown}
+
+
+def _query(result: Result) -> dict[str, Any]:
+    query: Query = result.query
+    return {
+        "terms": [_term(term) for term in query.terms],
+        "prompt": query.prompt,
+        "filter": query.filters.expression(),
+        "min_score": query.min_score,
+        "limit": result.limit,
+        "offset": query.offset,
+        "sort": query.sort,
+        "diverse": query.diverse,
+        "group_by": query.group_by or None,
+    }
+
+
+def _term(term: Term) -> dict[str, Any]:
+    if term.data is not None:
+        what: dict[str, Any] = {"bytes": len(term.data)}
+    elif term.id:
+        what = {"id": term.id}
+    else:
+        what = {"text" if term.is_text else "url" if term.url else "image": term.name}
+    return what | {"weight": term.weight}
+
+
+def _score(result: Result, hit: Hit) -> str:
+    return f"{hit.score:.2f}" if result.collection.metric == "L2" else f"{hit.score:.4f}"
+
+
+def _more(result: Result, hit: Hit) -> list[str]:
+    """The columns that only some searches have."""
+    group = result.groups.get(hit.id)
+    return [group.name or _NO_DATE, str(group.size)] if group else []
+
+
+def _line(result: Result, rank: int, hit: Hit) -> str:
+    score = _score(result, hit)
+    if result.collection.metric == "L2":
+        line = f"ID: {shortened(hit.path)}, Score: {score}"
+        group = result.groups.get(hit.id)
+        return f"{line}, Group: {group.name or _NO_DATE} ({group.size})" if group else line
+    columns = [str(rank), score, hit.path, f"{hit.width}x{hit.height}"]
+    return "\t".join([*columns, *_more(result, hit)])
+
+
+def _drawn(result: Result) -> RenderableType:
+    metric = result.collection.metric
+    by = result.query.group_by
+    more = (by, "pictures") if by else ()
+    shown = table("#", "score", "path", "pixels", *more, right=("#", "score", "pixels", "pictures"))
+    shown.caption = f"{metric}, {better(metric)} is better"
+    shown.caption_justify = "left"
+    for rank, hit in _ranked(result):
+        extra = [printable(shortened(one)) for one in _more(result, hit)]
+        pixels = f"{hit.width}x{hit.height}"
+        shown.add_row(str(rank), _score(result, hit), linked(hit.path), pixels, *extra)
+    return shown
