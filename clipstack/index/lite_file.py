@@ -78,8 +78,10 @@ class LiteFile(AbstractContextManager["LiteFile"]):
             self._lock.release()
             raise
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise Unexpected from error
 
     def close(self) -> None:
         """Let whoever wants to write in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from clipstack import encoders
 from clipstack.encoders import choice, export
 from clipstack.encoders.models import describe, resolve
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
+from clipstack.scenes import demo_scenes
 from tests import models
 
 pytestmark = pytest.mark.skipif(not choice.has_openvino(), reason="OpenVINO is for x86")
@@ -82,6 +84,30 @@ def test_the_full_size_model(full_size):
     pixels = pixels_for(ours, 4)
     assert cosines(ours.encode_images(pixels), theirs.encode_images(pixels)).min() > 0.999
     assert cosines(ours.encode_texts(TEXTS), theirs.encode_texts(TEXTS)).min() > 0.999
+
+
+def test_bfloat16_finds_the_same_pictures():
+    """The top 10 of 200 searches, by words and by pictures, over 1,500 scenes."""
+    try:
+        ours = openvino("shapes", "bf16")
+    except PrerequisiteError as error:
+        pytest.skip(error.message)
+    theirs = encoders.load("shapes", engine="torch")
+    drawn = [scene.draw(random.Random(n), 64) for n, scene in enumerate(demo_scenes(1600))]
+    pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in drawn])
+    texts = sorted({scene.caption(random.Random(0)) for scene in demo_scenes(400, seed=5)})[:100]
+
+    def found(encoder):
+        vectors = encoder.encode_images(pixels)
+        queries = np.concatenate([encoder.encode_texts(texts), vectors[1500:]])
+        rows = vectors[:1500] / np.linalg.norm(vectors[:1500], axis=1, keepdims=True)
+        return np.argsort(-(queries @ rows.T), axis=1)[:, :10]
+
+    same = [
+        len({*left} & {*right}) / 10 for left, right in zip(found(ours), found(theirs), strict=True)
+    ]
+    assert len(same) == 200
+    assert np.mean(same) >= 0.97
 
 
 def test_end_of_text_is_found_as_the_config_says(tmp_path):
