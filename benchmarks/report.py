@@ -2,8 +2,8 @@
 
     python benchmarks/report.py [NAME ...] [--quick] [--work DIR] [--model DIR]
 
-Runs those named, or all: everyday, service, stack, indexing, searching, growth and gpu. What each
-prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails leaves its section be.
+Runs those named, or all: everyday, service, stack, indexing, int8, searching, growth and gpu. What
+each prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails leaves its section be.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ NAMES = {
     ),
     "stack": (["--rounds", "5"], ["--rounds", "1"]),
     "indexing": ([], ["--quick"]),
+    "int8": ([], ["--quick"]),
     "searching": ([], ["--quick"]),
     "growth": ([], ["--quick"]),
     "gpu": ([], ["--quick"]),
