@@ -74,6 +74,7 @@ class Reason(StrEnum):
     EMPTY = "empty"
     PERMISSION = "permission"
     VANISHED = "vanished"
+    CHANGED = "changed"
 
 
 class ImageError(ClipstackError):

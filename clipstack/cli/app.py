@@ -29,11 +29,13 @@ from clipstack.cli import (
     search,
     serve,
     services,
+    show,
     status,
     up,
 )
 from clipstack.cli import target as target_
 from clipstack.cli.options import Option
+from clipstack.cli.picture_options import ARGUMENTS
 from clipstack.cli.state import State
 from clipstack.errors import ClipstackError, ExitCode, UsageError
 from clipstack.output.out import Mode, Out
@@ -59,6 +61,7 @@ class RootGroup(TyperGroup):
     """Lists commands in the order of use, and groups last."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        ctx.meta[ARGUMENTS] = tuple(args)
         return super().parse_args(ctx, hoisted(args))
 
 
@@ -98,6 +101,7 @@ _PICTURES, _STACK, _SETUP = "Pictures", "The stack", "Set up and look after"
 for _name, _command, _panel in (
     ("import", import_.import_, _PICTURES),
     ("search", search.search, _PICTURES),
+    ("show", show.show, _PICTURES),
     ("demo", demo.demo, _PICTURES),
     ("up", up.up, _STACK),
     ("down", down.down, _STACK),

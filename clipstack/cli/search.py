@@ -20,6 +20,8 @@ from clipstack.cli.options import (
     Precision,
     Wait,
 )
+from clipstack.cli.picture_options import Html, OpenPage, Pictures, Preview
+from clipstack.cli.picture_options import show as show_pictures
 from clipstack.cli.state import State, announce, state_of
 from clipstack.errors import UsageError
 
@@ -48,6 +50,9 @@ def search(
     diverse: options.Diverse = False,
     group_by: options.GroupBy = None,
     sort: options.Sort = "score",
+    preview: Preview = None,
+    html: Html = None,
+    open_page: OpenPage = False,
     null: Null = False,
     model: Model = None,
     device: Device = None,
@@ -84,8 +89,9 @@ def search(
         diverse=diverse,
         group_by=cast("GroupBy", group_by or ""),
     )
+    pictures = Pictures(preview, html, open_page)
     if queries is not None:
-        if text or image or like:
+        if text or image or like or pictures.asked:
             raise UsageError(
                 "--queries has the texts and pictures; only --and and --not go with it"
             )
@@ -97,7 +103,11 @@ def search(
     check_limit(settings.limit, offset)
     if text and Path(text[0]).is_file():
         state.out.hint(f"Looking for words. For the picture: clipstack search --image {text[0]}")
-    _show(state, settings, _found(state, settings, query), null=null)
+    pictures.check()
+    result = _found(state, settings, query)
+    _show(state, settings, result, null=null)
+    if not null:
+        show_pictures(ctx, state, settings, result, pictures)
 
 
 def _terms(

@@ -17,6 +17,7 @@ import stat
 import struct
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -79,14 +80,24 @@ class Picture:
     taken_at: int
 
 
-def read_file(path: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
+def read_file(
+    path: str,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    check: Callable[[os.stat_result], None] | None = None,
+    flags: int = 0,
+) -> bytes:
     """The bytes of a regular file; never waits for a pipe or a device.
+
+    Args:
+        check: looks at the opened file before it is read, and raises to refuse it.
+        flags: more for `os.open`, such as O_NOFOLLOW.
 
     Raises:
         ImageError: EMPTY, TOO_LARGE, PERMISSION, VANISHED or UNREADABLE.
     """
     try:
-        return _read_regular(path, limits)
+        return _read_regular(path, limits, check, flags)
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError(path, Reason.VANISHED, "there is no such file") from None
     except PermissionError:
@@ -98,14 +109,18 @@ def read_file(path: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
         raise ImageError(path, Reason.UNREADABLE, str(error)) from error
 
 
-def _read_regular(path: str, limits: Limits) -> bytes:
+def _read_regular(
+    path: str, limits: Limits, check: Callable[[os.stat_result], None] | None, flags: int
+) -> bytes:
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
         raise ImageError(path, Reason.UNREADABLE, "not a regular file")
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
     with io.FileIO(descriptor) as file:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise ImageError(path, Reason.UNREADABLE, "not a regular file")
+        if check:
+            check(facts)
         if facts.st_size > limits.max_bytes:
             detail = f"{facts.st_size} bytes, the limit is {limits.max_bytes}"
             raise ImageError(path, Reason.TOO_LARGE, detail)

@@ -13,13 +13,14 @@ class Geometry:
 
     Attributes:
         resize: "shortest" scales the shorter edge to `size` and keeps the aspect ratio;
-            "exact" scales to `size` x `size` whatever the aspect ratio.
+            "exact" scales to `size` x `size` whatever the aspect ratio; "within" scales down to
+            at most `size` and keeps the aspect ratio, for pictures that people look at.
         size: (height, width) in pixels of the resize; for "shortest" both are the shorter edge.
         crop: (height, width) in pixels cut from the centre, or None to keep all.
         resample: Pillow's number of the filter (2 bilinear, 3 bicubic).
     """
 
-    resize: Literal["shortest", "exact"]
+    resize: Literal["shortest", "exact", "within"]
     size: tuple[int, int]
     crop: tuple[int, int] | None
     resample: int
@@ -41,7 +42,7 @@ class Geometry:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width) in pixels of what the model reads."""
+        """(height, width) in pixels of what the model reads; for "within", at most."""
         return self.crop or self.size
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
@@ -52,6 +53,9 @@ class Geometry:
         """
         if self.resize == "exact":
             return self.size
+        if self.resize == "within":
+            scale = min(1.0, self.size[0] / height, self.size[1] / width)
+            return max(1, round(height * scale)), max(1, round(width * scale))
         short, long = min(height, width), max(height, width)
         edge = self.size[0]
         other = int(edge * long / short)

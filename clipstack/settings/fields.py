@@ -16,6 +16,7 @@ from clipstack.settings.places import data_dir
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 METRICS = ("COSINE", "L2", "IP")
 INDEXES = ("AUTOINDEX", "HNSW", "IVF_FLAT", "DISKANN", "FLAT")
+PREVIEWS = ("auto", "kitty", "iterm", "sixel", "blocks", "off")
 
 
 def _text(value: object) -> str:
@@ -71,6 +72,13 @@ def _one_of(names: Sequence[str]) -> Callable[[object], str]:
         return name
 
     return check
+
+
+def _preview(value: object) -> str:
+    name = str(value).lower()
+    if name not in PREVIEWS:
+        raise ValueError(f"must be one of {', '.join(PREVIEWS)}")
+    return name
 
 
 def _parameters(value: object) -> str:
@@ -155,6 +163,9 @@ class Settings:
     project: str = _setting("clipstack", _project, "the name of the stack that `up` starts")
     batch_size: int = _setting(32, _positive, "pictures encoded at once")
     limit: int = _setting(10, _positive, "hits a search returns")
+    preview: str = _setting(
+        "auto", _preview, "pictures on the terminal: auto, kitty, iterm, sixel, blocks or off"
+    )
     wait: float = _setting(10.0, _seconds, "seconds to wait for a database another process holds")
     patience: float = _setting(
         120.0, _seconds, "seconds an import waits for a service that went away"

@@ -16,6 +16,8 @@ ALLOWED: dict[str, set[str]] = {
     "settings": {"errors"},
     "images": {"errors"},
     "scenes": set(),
+    "originals": set(),
+    "thumbnails": {"errors", "settings", "images"},
     "patience": {"errors"},
     "encoders": {"errors", "settings", "images", "patience"},
     "service": {"errors", "settings", "images", "encoders"},
@@ -37,13 +39,13 @@ ALLOWED: dict[str, set[str]] = {
     "health": {"errors", "settings", "encoders", "index", "workspace", "stack"},
     "doctor": {"errors", "settings", "encoders", "index", "workspace", "stack", "health"},
     "output": {
-        *("errors", "settings", "encoders", "index"),
+        *("errors", "settings", "images", "originals", "thumbnails", "encoders", "index"),
         *("pipeline", "search", "optimize", "bench", "stack", "health", "doctor", "targets"),
     },
     "cli": {
         *("errors", "settings", "encoders", "index", "pipeline", "workspace"),
         *("ingest", "search", "demo", "optimize", "bench", "stack", "health", "doctor", "targets"),
-        "output",
+        *("originals", "thumbnails", "output"),
     },
 }
 # A library, and the only rooms that may import it.
@@ -63,9 +65,10 @@ ONLY_IN = {
     "tokenizers": {"encoders"},
     "sentencepiece": {"encoders"},
     "PIL": {"images", "scenes"},
+    "textual_image": {"images"},
     "bentoml": {"service", "stack"},
     "_bentoml_sdk": {"service"},
-    "subprocess": {"stack", "index", "encoders"},
+    "subprocess": {"stack", "index", "encoders", "output"},
     "docker": {"stack"},
     "psutil": {"stack", "doctor"},
     "starlette": {"service"},

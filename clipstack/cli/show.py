@@ -1,0 +1,80 @@
+"""`clipstack show`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clipstack.cli.options import Collection, Wait
+from clipstack.cli.picture_options import Preview, terminal_for
+from clipstack.cli.state import State, announce, state_of
+from clipstack.errors import NotFoundError
+from clipstack.settings import Settings
+
+if TYPE_CHECKING:
+    from clipstack.search import Searcher
+
+_MOST_COLUMNS, _MOST_ROWS = 80, 30
+_ROWS_OF_TEXT = 16
+
+
+def show(
+    ctx: typer.Context,
+    picture: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH|ID", help="A picture's file, or its id in the index.", show_default=False
+        ),
+    ],
+    collection: Collection = None,
+    preview: Preview = None,
+    wait: Wait = None,
+) -> None:
+    """Show one picture, what the index knows of it, and what has become of its file."""
+    state = state_of(ctx)
+    from clipstack.originals import compare
+    from clipstack.output.picture_view import picture as view
+    from clipstack.search import Searcher
+
+    settings = state.settings(collection=collection, wait=wait)
+    announce(state, settings, settings.collection)
+    with Searcher(settings, note=state.out.note) as searcher:
+        row = _row(searcher, picture)
+    if row is None:
+        raise NotFoundError(
+            f"{picture}: no picture in collection {settings.collection!r}",
+            hint="`clipstack search -q WORDS` lists paths; `clipstack import FOLDER` adds more.",
+        )
+    original = compare(
+        row["path"], size=row["size"], mtime_ns=row["mtime_ns"], digest=row["digest"]
+    )
+    _draw(state, settings, row["path"], preview)
+    state.out.show(
+        view(row, target=settings.target, collection=settings.collection, original=original)
+    )
+
+
+def _row(searcher: Searcher, picture: str) -> dict[str, Any] | None:
+    path = Path(picture).expanduser()
+    row = searcher.row_at(str(path.absolute()))
+    if row is None and re.fullmatch(r"[0-9a-f]{32}", picture):
+        row = searcher.row(picture)
+    return row or searcher.row_at(str(path.resolve()))
+
+
+def _draw(state: State, settings: Settings, path: str, preview: bool | None) -> None:
+    terminal = terminal_for(state, settings, preview)
+    if terminal is None:
+        return
+    from clipstack.output.preview import one
+    from clipstack.thumbnails import of_user
+
+    console = state.out.console(state.out.stdout)
+    rows = max(1, min(_MOST_ROWS, console.height - _ROWS_OF_TEXT))
+    room = min(_MOST_COLUMNS, console.width), rows
+    fault = one(console, terminal, of_user(settings), path, room)
+    if fault:
+        state.out.warn(fault.message)
