@@ -29,10 +29,10 @@ def reference() -> str:
     os.environ |= {"TERMINAL_WIDTH": "96", "NO_COLOR": "1", "_TYPER_FORCE_DISABLE_TERMINAL": "1"}
     import typer.main
 
-    from clipstack.cli.app import app
+    from clipstack.cli.app import tree
 
     lines: list[list[str]] = [[]]
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(tree()).commands.items():  # type: ignore[attr-defined]
         lines += [[name], *([name, sub] for sub in getattr(command, "commands", {}))]
     parts = [_HEAD]
     for line in lines:

@@ -35,6 +35,18 @@ def use(path: Path) -> Use:
     return Use(lock.is_held(), pid if isinstance(pid, int) else 0, str(note.get("command", "")))
 
 
+def is_wanted(path: Path) -> bool:
+    """Whether a process waits for the database at `path`, which this one has open."""
+    try:
+        with Lock(path.expanduser().absolute().resolve()).waiting.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 class Lock:
     """An advisory lock beside the database, with a note of who holds it."""
 
@@ -42,6 +54,7 @@ class Lock:
         self._database = database
         self._note = database.with_name(f".{database.name}.holder")
         self._path = database.with_name(f".{database.name}.clipstack-lock")
+        self.waiting = database.with_name(f".{database.name}.waiting")
         self._file: TextIO | None = None
         self._shared = False
 
@@ -58,15 +71,18 @@ class Lock:
         file = self._path.open("a")
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(file, kind | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    file.close()
-                    raise self._held(wait) from None
-                time.sleep(0.05)
+        with self.waiting.open("a") as asking:
+            while True:
+                try:
+                    fcntl.flock(file, kind | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        file.close()
+                        raise self._held(wait) from None
+                    with contextlib.suppress(BlockingIOError):  # seen by `is_wanted`
+                        fcntl.flock(asking, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    time.sleep(0.05)
         self._file = file
         self._shared = shared
         self._await_orphan()

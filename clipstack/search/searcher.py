@@ -101,6 +101,7 @@ class Searcher(AbstractContextManager["Searcher"]):
     Args:
         progress: called with bytes done and bytes in all while the model is fetched.
         note: told what takes a while.
+        encoding: of a Searcher before, for the same model: it stays loaded.
 
     Raises:
         NotFoundError: there is no such collection.
@@ -108,6 +109,7 @@ class Searcher(AbstractContextManager["Searcher"]):
 
     Attributes:
         info: of the collection.
+        encoding: its model, for another Searcher after this one is closed.
     """
 
     def __init__(
@@ -116,9 +118,10 @@ class Searcher(AbstractContextManager["Searcher"]):
         *,
         progress: Callable[[int, int], None] | None = None,
         note: Callable[[str], None] = lambda _: None,
+        encoding: Encoding | None = None,
     ) -> None:
         self._settings = settings
-        self._encoding = Encoding(settings, progress=progress, note=note)
+        self.encoding = encoding or Encoding(settings, progress=progress, note=note)
         self._database = open_database(settings)
         try:
             self._store = _store(self._database, settings, note)
@@ -166,7 +169,7 @@ class Searcher(AbstractContextManager["Searcher"]):
             except ClipstackError as error:
                 done[n] = error
         every = [material for of_one in materials.values() for material in of_one]
-        encoded = iter(self._encoding.vectors(self.info, every))
+        encoded = iter(self.encoding.vectors(self.info, every))
         vectors = {}
         for n, of_one in materials.items():
             mine: list[Encoded] = [next(encoded) for _ in of_one]
@@ -183,6 +186,10 @@ class Searcher(AbstractContextManager["Searcher"]):
         for n, one in zip(vectors, found, strict=True):
             done[n] = _result(queries[n], self.info, one, seconds, limit)
         return [one for one in done if one is not None]
+
+    def collections(self) -> list[collections.Described]:
+        """Every collection of the target."""
+        return collections.list_all(self._database.client)
 
     def row(self, id: str) -> dict[str, Any] | None:
         """Every stored field of a row but its vector, dynamic ones too; None: no such row."""

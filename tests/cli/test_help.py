@@ -9,14 +9,14 @@ import sys
 import pytest
 import typer.main
 
-from clipstack.cli.app import app
+from clipstack.cli.app import tree
 
 HEAVY = {"torch", "transformers", "pymilvus", "bentoml", "docker", "numpy", "PIL", "openvino"}
 
 
 def _lines() -> list[list[str]]:
     lines: list[list[str]] = [[]]
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(tree()).commands.items():  # type: ignore[attr-defined]
         lines += [[name], *([name, sub] for sub in getattr(command, "commands", {}))]
     return lines
 
@@ -41,7 +41,7 @@ def test_help_imports_nothing_heavy(line: list[str]) -> None:
 
 def test_every_option_says_what_it_does(cli) -> None:
     for line in _lines():
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(tree())
         for part in line:
             command = command.commands[part]  # type: ignore[attr-defined]
         assert command.help, line

@@ -100,10 +100,10 @@ def test_command_in_mode(name: str, mode: str, cli: Cli, gallery: Path, imported
 def test_the_table_names_every_command() -> None:
     import typer.main
 
-    from clipstack.cli.app import app
+    from clipstack.cli.app import tree
 
     found = set()
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(tree()).commands.items():  # type: ignore[attr-defined]
         found |= {f"{name} {sub}" for sub in getattr(command, "commands", {})} or {name}
     tested = {
         " ".join(args[:2]) if args[0] in {"collections", "target", "models", "config"} else args[0]

@@ -94,6 +94,7 @@ def test_the_wheel_serves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
     assert (installed / "clipstack" / "stack" / "home" / "bentofile.yaml").is_file()
+    assert (installed / "clipstack" / "page" / "assets" / "index.html").is_file()
     monkeypatch.setenv("PYTHONPATH", str(installed))
     port = free_port()
     running = process("serve", "--port", port, "--model", "shapes")

@@ -31,6 +31,9 @@ ALLOWED: dict[str, set[str]] = {
         *("pipeline", "workspace"),
     },
     "search": {"remembered", "errors", "settings", "images", "encoders", "index", "workspace"},
+    "page": {
+        *("errors", "settings", "images", "index", "service", "search", "thumbnails"),
+    },
     "demo": {"errors", "scenes", "encoders"},
     "optimize": {"errors", "settings", "images", "encoders"},
     "bench": {"errors", "settings", "images", "scenes", "encoders", "index"},
@@ -41,11 +44,12 @@ ALLOWED: dict[str, set[str]] = {
     "output": {
         *("errors", "settings", "images", "originals", "thumbnails", "encoders", "index"),
         *("pipeline", "search", "optimize", "bench", "stack", "health", "doctor", "targets"),
+        "page",
     },
     "cli": {
         *("errors", "settings", "encoders", "index", "pipeline", "workspace"),
         *("ingest", "search", "demo", "optimize", "bench", "stack", "health", "doctor", "targets"),
-        *("originals", "thumbnails", "output"),
+        *("originals", "thumbnails", "output", "page"),
     },
 }
 # A library, and the only rooms that may import it.
@@ -71,7 +75,8 @@ ONLY_IN = {
     "subprocess": {"stack", "index", "encoders", "output"},
     "docker": {"stack"},
     "psutil": {"stack", "doctor"},
-    "starlette": {"service"},
+    "starlette": {"service", "page"},
+    "uvicorn": {"page"},
     "python_multipart": {"service"},
     "prometheus_client": {"service"},
 }

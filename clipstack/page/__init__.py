@@ -1,0 +1,1 @@
+"""Settings in; a search page for a browser, over HTTP, out."""

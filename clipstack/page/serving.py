@@ -1,0 +1,39 @@
+"""A desk and a place in; the page served there until it is ended."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from clipstack.page.application import Page
+from clipstack.page.desk import Desk
+from clipstack.page.place import Place
+
+_MOST_AT_ONCE = 200
+_GRACE_SECONDS = 2
+
+
+def serve(desk: Desk, where: Place, listening: socket.socket, log: Callable[[str], None]) -> None:
+    """Serve the page until a signal ends it.
+
+    Args:
+        desk: does the searches; closed at the end.
+        where: the page is.
+        listening: there.
+        log: told of every request that is refused, in a line.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, once all is closed.
+    """
+    config = uvicorn.Config(
+        Page(desk, where, log).application(),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        limit_concurrency=_MOST_AT_ONCE,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,401 @@
+"""What others may send to the page: refused, logged, and nothing served that is not a row."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import os
+import socket
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from playwright.sync_api import expect
+
+from tests.page.pages import Served, World, serving
+from tests.page.test_browser import _drop, look_for
+
+SECRET = "not a picture of the collection"
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=served.base, timeout=60) as made:
+        yield made
+
+
+def ask(client: httpx.Client, text: str = "a star", **more: object) -> httpx.Response:
+    return client.post("/search", json={"terms": [{"kind": "text", "value": text}], **more})
+
+
+def raw(served: Served, request: bytes) -> bytes:
+    """Bytes sent as they are; what comes back until the server hangs up or says nothing more."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as made:
+        made.sendall(request)
+        made.settimeout(2)
+        found = b""
+        try:
+            while chunk := made.recv(65536):
+                found += chunk
+        except TimeoutError:
+            pass
+        return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../../../../../../etc/passwd",
+        "/assets/../../../../../../etc/passwd",
+        "/assets/..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/assets/%2e%2e/application.py",
+        "/assets//etc/passwd",
+        "/pictures/images/..%2f..%2fetc%2fpasswd/small",
+        "/pictures/images//etc/passwd",
+        "/pictures/images/%2fetc%2fpasswd/large",
+        "/pictures/..%2f..%2f/x/small",
+        "/pictures/images/{id}/..%2f..%2f..%2fetc%2fpasswd",
+    ],
+)
+def test_no_path_leads_out(client: httpx.Client, served: Served, path: str) -> None:
+    id = ask(client).json()["hits"][0]["id"]
+    line = f"GET {path.format(id=id)} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+    found = raw(served, f"{line}Connection: close\r\n\r\n".encode())
+    assert found.split(b" ", 2)[1] == b"404"
+    assert b"root:" not in found
+    assert b"import" not in found
+    assert "404" in served.log.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "id", ["0" * 32, "x", "A" * 32, "0" * 33, '" or id != "', "'; drop", "💥", "%00"]
+)
+def test_an_id_that_does_not_exist(client: httpx.Client, served: Served, id: str) -> None:
+    for kind in ("", "/small", "/large"):
+        found = client.get(f"/pictures/images/{id}{kind}")
+        assert found.status_code == 404
+        assert "404" in served.log.splitlines()[-1]
+    terms = {"terms": [{"kind": "id", "value": id}]}
+    assert client.post("/search", json=terms).status_code in (400, 404)
+
+
+def test_a_collection_that_does_not_exist(client: httpx.Client) -> None:
+    id = ask(client).json()["hits"][0]["id"]
+    for name in ("other", "..", '"', "x" * 5000):
+        assert client.get(f"/pictures/{name}/{id}/small").status_code == 404
+    assert ask(client, collection="other").status_code == 404
+    assert client.get(f"/pictures/few/{id}").status_code in (200, 404)
+
+
+def test_a_row_of_another_collection_is_not_found_in_this_one(client: httpx.Client) -> None:
+    images = {hit["id"] for hit in ask(client, limit=500).json()["hits"]}
+    few = {hit["id"] for hit in ask(client, limit=500, collection="few").json()["hits"]}
+    id = min(images - few)
+    assert client.get(f"/pictures/images/{id}/small").status_code == 200
+    assert client.get(f"/pictures/few/{id}/small").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/query-pictures", "/search", "/session"])
+def test_ten_gigabytes_announced(served: Served, path: str) -> None:
+    size = 10 * 2**30
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Length: {size}\r\n\r\n"
+    )
+    found = raw(served, head.encode())
+    assert found.split(b" ", 2)[1] == b"413"
+    assert b"connection: close" in found.lower()
+    assert "413" in served.log.splitlines()[-1]
+
+
+def test_ten_gigabytes_in_chunks(served: Served) -> None:
+    server = psutil.Process(served.process.pid)
+    before = server.memory_info().rss
+    chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+    head = f"POST /query-pictures HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+    sent, most = 0, before
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as made:
+        made.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        try:
+            while sent < 10 << 30:
+                made.sendall(chunk)
+                sent += 1 << 20
+                most = max(most, server.memory_info().rss)
+        except OSError:
+            pass
+    assert sent < 256 << 20
+    assert most - before < 400 << 20
+    assert "413" in served.log.splitlines()[-1]
+
+
+def bomb(edge: int = 60_000) -> bytes:
+    """A PNG of some kilobytes that says it has `edge` x `edge` pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", edge, edge, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(10 << 20))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_bomb_as_the_query(visit, served: Served, client: httpx.Client, tmp_path: Path) -> None:
+    server = psutil.Process(served.process.pid)
+    before = server.memory_info().rss
+    found = client.post("/query-pictures", content=bomb())
+    assert found.status_code == 413
+    assert server.memory_info().rss - before < 200 << 20
+    assert "413" in served.log.splitlines()[-1]
+    file = tmp_path / "bomb.png"
+    file.write_bytes(bomb())
+    page = visit(expect_faults=True)
+    _drop(page, file)
+    expect(page.locator("#problem")).to_contain_text("60000 x 60000 pixels, the limit is")
+    assert look_for(page, "a star")
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"<svg/>", b"%PDF-1.7", bytes(1000)])
+def test_no_picture_as_the_query(client: httpx.Client, data: bytes) -> None:
+    assert client.post("/query-pictures", content=data).status_code in (400, 415, 422)
+
+
+def test_a_query_picture_that_nobody_sent(client: httpx.Client) -> None:
+    terms = {"terms": [{"kind": "picture", "value": "0" * 32}]}
+    assert client.post("/search", json=terms).status_code == 410
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"terms": {}}',
+        b'{"terms": [1]}',
+        b'{"terms": [{"kind": "image", "value": "/etc/passwd"}]}',
+        b'{"terms": [{"kind": "text", "value": "x", "weight": 1e999}]}',
+        b'{"terms": [{"kind": "text", "value": "x", "weight": true}]}',
+        b'{"terms": [{"kind": "text", "value": "\\ud800"}]}',
+        b'{"terms": [{"kind": "text", "value": "x"}], "limit": 100000}',
+        b'{"terms": [{"kind": "text", "value": "x"}], "offset": -1}',
+        b'{"terms": [{"kind": "text", "value": "x"}], "filters": {"expr": "path in [\\"x\\""}}',
+        b'{"terms": []}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_question_that_makes_no_sense(client: httpx.Client, question: bytes) -> None:
+    found = client.post("/search", content=question, headers={"content-type": "application/json"})
+    assert found.status_code == 400
+    assert found.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+    ],
+)
+def test_another_site(client: httpx.Client, served: Served, headers: dict[str, str]) -> None:
+    id = ask(client).json()["hits"][0]["id"]
+    for method, path in (
+        *(("GET", "/"), ("GET", "/about"), ("POST", "/search"), ("POST", "/query-pictures")),
+        *(("GET", f"/pictures/images/{id}/small"), ("GET", "/assets/main.js")),
+    ):
+        found = client.request(method, path, headers=headers)
+        assert found.status_code == 403, path
+        assert "another site" in served.log.splitlines()[-1]
+
+
+def test_a_link_from_another_site_may_open_the_page(client: httpx.Client) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    headers["Sec-Fetch-Dest"] = "document"
+    assert client.get("/", headers=headers).status_code == 200
+    assert client.get("/about", headers=headers).status_code == 403
+
+
+def test_a_page_elsewhere_gets_nothing(
+    visit, client: httpx.Client, served: Served, tmp_path
+) -> None:
+    id = ask(client).json()["hits"][0]["id"]
+    (tmp_path / "index.html").write_text(
+        f"""<img src="{served.base}/pictures/images/{id}/small" onerror="this.id='refused'">
+        <iframe src="{served.base}/"></iframe>
+        <script>
+        const asked = {{method: "POST", mode: "no-cors", body: "{{}}"}};
+        fetch("{served.base}/search", asked).catch(() => 0);
+        fetch("{served.base}/about").catch(() => document.body.append("closed"));
+        </script>"""
+    )
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as evil:
+        threading.Thread(target=evil.serve_forever, daemon=True).start()
+        page = visit(f"http://127.0.0.1:{evil.server_port}/", expect_faults=True)
+        expect(page.locator("#refused")).to_be_attached()
+        expect(page.locator("body")).to_contain_text("closed")
+        assert page.frames[1].locator("#words").count() == 0
+        evil.shutdown()
+    assert "refused POST /search from 127.0.0.1: 403" in served.log
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "127.0.0.1",
+        "127.0.0.1.evil.example:{port}",
+        "user@127.0.0.1:{port}",
+        "[::1",
+        "",
+    ],
+)
+def test_another_host(served: Served, host: str) -> None:
+    line = f"GET /about HTTP/1.1\r\nHost: {host.format(port=served.port)}\r\n"
+    found = raw(served, f"{line}Connection: close\r\n\r\n".encode())
+    assert found.split(b" ", 2)[1] in (b"421", b"400")
+    assert b"collections" not in found
+
+
+def _row(client: httpx.Client, world: World, name: str) -> tuple[str, Path]:
+    hits = ask(client, limit=500).json()["hits"]
+    hit = next(one for one in hits if one["name"].startswith(name))
+    return hit["id"], Path(hit["path"])
+
+
+@pytest.fixture
+def one(world: World, client: httpx.Client) -> Iterator[tuple[str, Path, bytes]]:
+    """A row's id and its file, which is put back afterwards."""
+    hit = ask(client, limit=500).json()["hits"][-1]
+    path = Path(hit["path"])
+    data, facts = path.read_bytes(), path.stat()
+    yield hit["id"], path, data
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["unseen", "seen before"])
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [("link", 409), ("secret", 409), ("other", 409), ("gone", 404), ("pipe", 422), ("folder", 422)],
+)
+def test_a_file_that_is_not_what_was_imported(
+    client: httpx.Client, served: Served, one, change: str, status: int, seen: bool, tmp_path: Path
+) -> None:
+    id, path, data = one
+    url = f"/pictures/images/{id}/{'small' if seen else 'large'}"
+    if seen:
+        assert client.get(url).status_code == 200
+    path.unlink()
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(data + b"\0")
+    if change == "link":
+        path.symlink_to(secret)
+    elif change == "secret":
+        path.symlink_to("/etc/passwd")
+    elif change == "other":
+        path.write_bytes(data + b"\0")
+    elif change == "pipe":
+        os.mkfifo(path)
+    elif change == "folder":
+        path.mkdir()
+    found = client.get(url)
+    if change == "folder":
+        path.rmdir()
+    assert found.status_code in (status, 409)
+    assert found.headers["content-type"] == "application/json"
+    assert str(found.status_code) in served.log.splitlines()[-1]
+
+
+def test_a_link_to_the_same_picture_is_served(client: httpx.Client, one, tmp_path: Path) -> None:
+    id, path, data = one
+    facts = path.stat()
+    same = tmp_path / path.name
+    same.write_bytes(data)
+    os.utime(same, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    path.unlink()
+    path.symlink_to(same)
+    assert client.get(f"/pictures/images/{id}/small").status_code == 200
+
+
+def test_every_answer_carries_the_headers(client: httpx.Client) -> None:
+    id = ask(client).json()["hits"][0]["id"]
+    for path in ("/", "/assets/main.js", "/about", "/nothing", f"/pictures/images/{id}/small"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert "server" not in headers
+
+
+def test_only_gets_and_the_three_posts(client: httpx.Client) -> None:
+    for method in ("PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
+        assert client.request(method, "/search").status_code == 405
+    assert client.get("/search").status_code == 405
+
+
+def test_pictures_are_encoded_anew(client: httpx.Client) -> None:
+    from PIL import Image
+
+    id = ask(client).json()["hits"][0]["id"]
+    for kind in ("small", "large"):
+        found = client.get(f"/pictures/images/{id}/{kind}")
+        assert found.headers["content-type"] == "image/webp"
+        assert Image.open(io.BytesIO(found.content)).format == "WEBP"
+
+
+def test_nothing_is_written_but_thumbnails(client: httpx.Client, served: Served) -> None:
+    def listing() -> dict[str, int]:
+        folder = served.world.folder
+        found = [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".log"]
+        kept = {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in found}
+        return {n: t for n, t in kept.items() if not n.startswith(("data/", "cache/thumbnails/"))}
+
+    ask(client)
+    before = listing()
+    hits = ask(client, "a cross", limit=20).json()["hits"]
+    for hit in hits:
+        assert client.get(f"/pictures/images/{hit['id']}/small").status_code == 200
+    picture = Path(hits[0]["path"]).read_bytes()
+    assert client.post("/query-pictures", content=picture).status_code == 200
+    assert listing() == before
+
+
+def test_elsewhere_needs_a_token(world: World) -> None:
+    with serving(world, "--host", "0.0.0.0") as served:
+        token = served.url.partition("#token=")[2]
+        assert len(token) >= 32
+        with httpx.Client(base_url=served.base) as client:
+            assert client.get("/").status_code == 200
+            assert client.get("/about").status_code == 401
+            assert ask(client).status_code == 401
+            assert client.post("/query-pictures", content=b"x").status_code == 401
+            assert client.post("/session", json={"token": "x" * 32}).status_code == 403
+            assert client.post("/session", json={"token": 7}).status_code == 403
+            assert client.get("/about").status_code == 401
+            assert client.post("/session", json={"token": token}).status_code == 204
+            assert ask(client).status_code == 200
+            url = {"terms": [{"kind": "url", "value": "http://127.0.0.1:1/x.png"}]}
+            assert client.post("/search", json=url).status_code == 403
+        assert token not in served.log
