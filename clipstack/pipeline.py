@@ -377,4 +377,5 @@ def _row(item: Prepared, vector: Vector, now: int) -> Row:
         taken_at=picture.taken_at,
         imported_at=now,
         vector=vector,
+        facts=dict(picture.facts),
     )

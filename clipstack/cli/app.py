@@ -72,6 +72,7 @@ _COMMANDS = (
     ("search", "search", "search", _PICTURES),
     ("show", "show", "show", _PICTURES),
     ("page", "page", "page", _PICTURES),
+    ("tag", "tag", "tag", _PICTURES),
     ("demo", "demo", "demo", _PICTURES),
     ("up", "up", "up", _STACK),
     ("down", "down", "down", _STACK),

@@ -76,7 +76,8 @@ def import_(
 ) -> None:
     """Make pictures searchable.
 
-    Run it again whenever the folder changes: what is known already is skipped.
+    Run it again whenever the folder changes: what is known already is skipped. What pictures say
+    of themselves (date, camera, place, title, keywords) is kept for the filters of `search`.
     """
     state = state_of(ctx)
     flags: dict[str, Any] = {"collection": collection, "model": model, "metric": metric}

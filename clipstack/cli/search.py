@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import typer
 
+from clipstack.cli import filter_options as only
 from clipstack.cli import search_options as options
 from clipstack.cli.options import (
     Collection,
@@ -16,7 +17,6 @@ from clipstack.cli.options import (
     Engine,
     Model,
     Null,
-    Option,
     Precision,
     Wait,
 )
@@ -44,9 +44,16 @@ def search(
     offset: options.Offset = 0,
     collection: Collection = None,
     min_score: options.MinScore = None,
-    under: Annotated[
-        Path | None, Option(help="Only pictures in this folder or below.", metavar="DIR")
-    ] = None,
+    under: only.Under = None,
+    since: only.Since = None,
+    until: only.Until = None,
+    camera: only.Camera = None,
+    format: only.Format = None,
+    min_width: only.MinWidth = None,
+    min_height: only.MinHeight = None,
+    tag: only.Tags = None,
+    near: only.Near = None,
+    filter: only.Expr = None,
     diverse: options.Diverse = False,
     group_by: options.GroupBy = None,
     sort: options.Sort = "score",
@@ -64,7 +71,7 @@ def search(
 ) -> None:
     """Find pictures by words, by pictures, or by both, added up and taken away."""
     state = state_of(ctx)
-    from clipstack.search import Filters, Query, check_limit
+    from clipstack.search import Query, check_limit
 
     if limit is not None:
         check_limit(limit, offset)
@@ -79,9 +86,22 @@ def search(
         search_params=search_params,
         wait=wait,
     )
+    filters = only.filters_of(
+        settings,
+        under=under,
+        since=since,
+        until=until,
+        camera=camera,
+        format=format,
+        min_width=min_width,
+        min_height=min_height,
+        tags=tag,
+        near=near,
+        expr=filter,
+    )
     query = Query(
         _terms(text, image, like, and_, not_),
-        Filters(under=str(under.expanduser().absolute()) if under else None),
+        filters,
         _min_score(min_score),
         prompt,
         offset,

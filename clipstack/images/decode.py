@@ -17,8 +17,9 @@ import stat
 import struct
 import threading
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import Image
 
@@ -71,6 +72,7 @@ class Picture:
         format: the name of its format in the table of formats.
         taken_at: when it was taken by its EXIF data, in seconds since 1970 (UTC where the EXIF
             data give no offset), or 0 when unknown.
+        facts: what else it says of itself; see `about.facts`.
     """
 
     pixels: Pixels
@@ -78,6 +80,7 @@ class Picture:
     height: int
     format: str
     taken_at: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_file(
@@ -208,7 +211,7 @@ def _decode(data: bytes, geometry: Geometry | None, limits: Limits) -> Picture:
             width, height = im.size
         pixels = render.pixels(im, geometry, about.orientation, (width, height), box)
     width, height = exif.upright_size((width, height), about.orientation)
-    return Picture(pixels, width, height, kind.name, about.taken_at)
+    return Picture(pixels, width, height, kind.name, about.taken_at, about.more)
 
 
 def _kind(data: bytes) -> Format:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from clipstack.images import about
 from clipstack.images.resize import Box
 
-_SOURCES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+_SOURCES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp", "photoshop")
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,10 +38,12 @@ class Facts(NamedTuple):
     Attributes:
         orientation: 1 to 8, how the picture is stored.
         taken_at: seconds since 1970, or 0.
+        more: of `about.facts`, and the orientation where it is not 1.
     """
 
     orientation: int
     taken_at: int
+    more: Mapping[str, Any] = MappingProxyType({})
 
 
 NOTHING = Facts(1, 0)
@@ -53,7 +58,10 @@ def facts(im: Image.Image) -> Facts:
     """
     if im.format != "TIFF" and not any(source in im.info for source in _SOURCES):
         return NOTHING
-    orientation, taken_at = NOTHING
+    orientation, taken_at, _ = NOTHING
+    data: Image.Exif | None = None
+    details: Mapping[int, Any] = {}
+    more: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # what a picture says about itself never stops it
         data = im.getexif()
         found = data.get(ExifTags.Base.Orientation) or im.info.get(STORED_ORIENTATION)
@@ -64,7 +72,11 @@ def facts(im: Image.Image) -> Facts:
             details.get(ExifTags.Base.DateTimeOriginal),
             details.get(ExifTags.Base.OffsetTimeOriginal),
         )
-    return Facts(orientation, taken_at)
+    with contextlib.suppress(Exception):
+        more = about.facts(im, data, details)
+    if orientation != 1:
+        more["orientation"] = orientation
+    return Facts(orientation, taken_at, more)
 
 
 def seconds(moment: object, offset: object = None) -> int:

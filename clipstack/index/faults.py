@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from clipstack.errors import ClipstackError, NotFoundError, UnreachableError
+from clipstack.errors import ClipstackError, NotFoundError, UnreachableError, UsageError
 
 HEALTH = "`clipstack health` says more."
 # Milvus' own codes (merr/errors.go): unavailable, out of memory, too many requests, internal, out
@@ -27,6 +27,12 @@ _PASSING_TEXT = re.compile(
     r"|fail to get (tso|timestamp)|syncTimestamp|failed to (get|connect|alloc)|EOF|is stopping"
     r"|find no available|not in serviceable|lack of|tsafe|request limit|rate ?limit"
     r"|initializing|recovering|abnormal|retry",
+    re.IGNORECASE,
+)
+# A filter that Milvus can't read or run; its words hold "EOF" and other signs of an outage.
+_FILTER = re.compile(
+    r"cannot parse expression|invalid expr|predicate is not a boolean|expr type check failed"
+    r"|unsupported expr|FilterBitsNode|of compare expr",
     re.IGNORECASE,
 )
 _FULL = re.compile(r"memory.*(quota|limit|exceed)|quota exceeded.*memory", re.IGNORECASE)
@@ -115,6 +121,8 @@ def _of_grpc(status: str, text: str, where: str) -> Fault:
 
 def _of_milvus(code: int, text: str, where: str) -> Fault:
     said = _short(text)
+    if _FILTER.search(text):
+        return Fault(_bad_filter(text))
     if _TOKEN.search(text) or code == 1400:
         return Fault(token(where))
     if code == 1401 or "permission deny" in text.lower():
@@ -143,6 +151,15 @@ def _of_milvus(code: int, text: str, where: str) -> Fault:
         error = UnreachableError(f"the Milvus at {where} is not ready: {said}", hint=HEALTH)
         return Fault(error, passing=True)
     return Fault(ClipstackError(f"Milvus answered: {said} (code {code})"))
+
+
+def _bad_filter(text: str) -> UsageError:
+    said = re.sub(r"^.*cannot parse expression: .*, error: |\bat /\S+.*", "", text)
+    return UsageError(
+        f"this Milvus does not take the filter: {_short(said.strip(' =>:'))}",
+        hint="Versions of Milvus differ in what filters can say; "
+        "comparisons, `in`, `and`, `or` and json_contains always work.",
+    )
 
 
 def token(where: str) -> UnreachableError:

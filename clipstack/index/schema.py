@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from clipstack.index.words import FOR_FILTERS, with_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 MAX_PATH_BYTES = 4096
 ID_LENGTH = 32
 FACTS = ("path", "digest", "size", "mtime_ns", "width", "height", "format", "taken_at")
+
+# Dynamic fields; a row has those that are known of its picture.
+DYNAMIC = (
+    *("camera", "lens", "lat", "lon", "orientation", "title", "description", "keywords", "tags"),
+    *FOR_FILTERS,
+)
 
 
 class Model(Protocol):
@@ -78,6 +86,7 @@ class Row:
         width, height: pixels of the upright picture.
         taken_at: seconds since the epoch from EXIF, 0 when unknown; imported_at likewise.
         vector: float32 [dimension], as the model gives it.
+        facts: what else is known, as dynamic fields: names of `DYNAMIC`.
     """
 
     id: str
@@ -91,9 +100,11 @@ class Row:
     taken_at: int
     imported_at: int
     vector: Vector
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def to_entity(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        fixed = {name: getattr(self, name) for name in self.__slots__ if name != "facts"}
+        return {**with_words(self.facts), **fixed} if self.facts else fixed
 
 
 def row_id(path: str) -> str:

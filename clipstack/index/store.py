@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from clipstack.errors import UsageError
 from clipstack.index import collections, indexes
 from clipstack.index.schema import FACTS, CollectionInfo, Row
+from clipstack.index.words import shown
 
 if TYPE_CHECKING:
     from clipstack.index.client import Client
@@ -23,6 +25,7 @@ _QUERY_DIGESTS = 500
 # Milvus takes messages of 64 MiB; smaller ones cost no time and less memory on both sides.
 MESSAGE_BYTES = 4 * 2**20
 _ROW_BYTES = 300
+_FACTS_BYTES = 2000
 # Rows of one answer to several searches: about 32 MiB.
 _ANSWER_ROWS = 32768
 _ROW_FIELDS = ["id", *FACTS, "imported_at"]
@@ -141,9 +144,21 @@ class Store:
             write(self.info.name, message)
 
     def replace(self, rows: Sequence[Row]) -> None:
-        """Write rows in place of those with the same ids."""
-        for message in _messages(rows):
-            self._client.upsert(self.info.name, message)
+        """Write rows in place of those with the same ids, whose own tags stay."""
+        for chunk in _chunks(rows, _QUERY_IDS):
+            kept = self._tags([row.id for row in chunk])
+            tagged = [
+                dataclasses.replace(row, facts=row.facts | kept[row.id]) if row.id in kept else row
+                for row in chunk
+            ]
+            for message in _messages(tagged):
+                self._client.upsert(self.info.name, message)
+
+    def _tags(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        rows = self._client.get(
+            self.info.name, ids=list(ids), output_fields=["tags"], consistency_level="Strong"
+        )
+        return {row["id"]: {"tags": row["tags"]} for row in rows if row.get("tags")}
 
     def search(
         self,
@@ -237,7 +252,7 @@ class Store:
             limit=1,
             consistency_level="Strong",
         )
-        return dict(rows[0]) if rows else None
+        return shown(rows[0]) if rows else None
 
     def is_empty(self) -> bool:
         """Whether there is no row at all."""
@@ -248,7 +263,7 @@ def hit(entity: Mapping[str, Any], score: float) -> Hit:
     """A found row's fields as a hit; those a hit has no name for are its facts."""
     facts = {name: value for name, value in entity.items() if name not in _ROW_FIELDS}
     known = {name: entity[name] for name in ("id", *_HIT_FIELDS)}
-    return Hit(**known, score=score, facts=facts)
+    return Hit(**known, score=score, facts=shown(facts))
 
 
 def _messages(rows: Sequence[Row]) -> Iterator[list[dict[str, Any]]]:
@@ -257,6 +272,7 @@ def _messages(rows: Sequence[Row]) -> Iterator[list[dict[str, Any]]]:
     size = 0
     for row in rows:
         more = row.vector.nbytes + len(row.path.encode()) + _ROW_BYTES
+        more += _FACTS_BYTES if row.facts else 0
         if message and size + more > MESSAGE_BYTES:
             yield message
             message, size = [], 0

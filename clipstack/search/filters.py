@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 
-from clipstack.index.store import Hit, under_filter
+from clipstack.errors import UsageError
+from clipstack.index.store import Hit, literal, under_filter
+from clipstack.index.words import check_tag, folded, words
+from clipstack.search import dates, expression
+from clipstack.search.near import Near
+from clipstack.search.pointing import refused
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
+_NEAR_HINT = "Write --near LAT,LON,KM: north and east are positive, as in --near 48.14,11.58,20."
+_NEAR_PARTS = (
+    ("a latitude is -90 to 90", -90.0, 90.0),
+    ("a longitude is -180 to 180", -180.0, 180.0),
+    ("a radius is more than 0 km", 1e-6, math.inf),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,19 +28,142 @@ class Filters:
 
     Attributes:
         under: an absolute folder; only pictures in it or below.
+        since, until: when the picture was taken, in seconds since 1970; `until` is just past
+            the end. A picture without a date is left out.
+        camera: words of the camera's name, in any case and order.
+        format: a name of the table of formats.
+        min_width, min_height: pixels of the upright picture.
+        tags: each of them is among its tags or keywords, in any case.
+        near: where it was taken.
+        expr: a Milvus filter, besides.
     """
 
     under: str | None = None
-    near: object | None = None
+    since: int | None = None
+    until: int | None = None
+    camera: str = ""
+    format: str = ""
+    min_width: int = 0
+    min_height: int = 0
+    tags: tuple[str, ...] = ()
+    near: Near | None = None
+    expr: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        under: str | None = None,
+        since: str = "",
+        until: str = "",
+        camera: str = "",
+        format: str = "",
+        min_width: int = 0,
+        min_height: int = 0,
+        tags: tuple[str, ...] = (),
+        near: str = "",
+        expr: str = "",
+        embedded: bool = False,
+    ) -> Filters:
+        """Filters from what a person types: dates such as 2024-05, `near` as LAT,LON,KM.
+
+        Args:
+            embedded: they are for the embedded target, whose `expr` has no `not` and no `exists`.
+
+        Raises:
+            UsageError: one of them is wrong; its hint points at the place.
+        """
+        start = _span("--since", since)[0] if since else None
+        end = _span("--until", until)[1] if until else None
+        if start is not None and end is not None and start >= end:
+            raise UsageError(f"--until {until} is before --since {since}")
+        if camera and not words(camera):
+            raise refused("--camera", camera, 0, "there is no word in it")
+        for tag in tags:
+            check_tag(tag, "--tag")
+        if expr:
+            expression.check(expr, embedded=embedded)
+        made = cls(
+            *(under, start, end, camera, _format(format) if format else "", min_width, min_height),
+            *(tuple(tags), _near(near) if near else None, expr),
+        )
+        made.expression()
+        return made
+
+    def __bool__(self) -> bool:
+        return self != Filters()
 
     def expression(self) -> str:
         """As a Milvus filter; empty where there is no condition.
 
+        What it lets through must also pass `keeps`.
+
         Raises:
             UsageError: one of them can't be said in a filter.
         """
-        return under_filter(self.under) if self.under else ""
+        parts = [f"({self.expr})"] if self.expr else []
+        if self.under:
+            parts.append(under_filter(self.under))
+        if self.since is not None:
+            parts.append(f"taken_at >= {self.since}")
+        if self.until is not None:
+            parts.append(f"taken_at < {self.until}")
+        if self.since is not None or self.until is not None:
+            parts.append("taken_at != 0")
+        if self.camera:
+            wanted = ", ".join(literal(word) for word in words(self.camera))
+            parts.append(f"json_contains_all(camera_words, [{wanted}])")
+        if self.format:
+            parts.append(f"format == {literal(self.format)}")
+        if self.min_width:
+            parts.append(f"width >= {self.min_width}")
+        if self.min_height:
+            parts.append(f"height >= {self.min_height}")
+        parts += [f"json_contains(labels, {literal(folded(tag))})" for tag in self.tags]
+        if self.near:
+            parts.append(self.near.expression())
+        return " and ".join(parts)
 
-    def keeps(self, hit: Hit) -> bool:  # noqa: ARG002
-        """Whether a hit of `expression` meets what no Milvus filter can say."""
-        return True
+    def keeps(self, hit: Hit) -> bool:
+        """Whether a hit of `expression` meets what no Milvus filter can say: the circle."""
+        if self.near is None:
+            return True
+        lat, lon = hit.facts.get("lat"), hit.facts.get("lon")
+        return lat is not None and lon is not None and self.near.holds(lat, lon)
+
+
+def _span(option: str, text: str) -> tuple[int, int]:
+    try:
+        return dates.span(text)
+    except dates.NoDate as error:
+        raise refused(option, text, error.place, str(error)) from None
+
+
+def _format(name: str) -> str:
+    from clipstack.images.formats import BY_EXTENSION, FORMATS
+
+    by_name = {one.name.lower(): one for one in FORMATS}
+    wanted = name.lower().lstrip(".")
+    found = by_name.get(wanted) or BY_EXTENSION.get(f".{wanted}")
+    if found is None:
+        names = ", ".join(one.name for one in FORMATS)
+        raise refused("--format", name, 0, "there is no such format", f"There is: {names}.")
+    return found.name
+
+
+def _near(text: str) -> Near:
+    parts = text.split(",")
+    if len(parts) != 3:
+        place = len(text) if len(parts) < 3 else len(",".join(parts[:3]))
+        raise refused("--near", text, place, f"three numbers, not {len(parts)}", _NEAR_HINT)
+    place = 0
+    numbers: list[float] = []
+    for part, (why, least, most) in zip(parts, _NEAR_PARTS, strict=True):
+        start = place + len(part) - len(part.lstrip())
+        if not _NUMBER.fullmatch(part.strip()):
+            raise refused("--near", text, start, f"{part.strip()!r} is no number", _NEAR_HINT)
+        if not least <= float(part) <= most:
+            raise refused("--near", text, start, why, _NEAR_HINT)
+        numbers.append(float(part))
+        place += len(part) + 1
+    return Near(*numbers)

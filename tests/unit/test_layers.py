@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "page": {
         *("errors", "settings", "images", "index", "service", "search", "thumbnails"),
     },
+    "tagging": {"errors", "settings", "index", "workspace"},
     "demo": {"errors", "scenes", "encoders"},
     "optimize": {"errors", "settings", "images", "encoders"},
     "bench": {"errors", "settings", "images", "scenes", "encoders", "index"},
@@ -44,12 +45,12 @@ ALLOWED: dict[str, set[str]] = {
     "output": {
         *("errors", "settings", "images", "originals", "thumbnails", "encoders", "index"),
         *("pipeline", "search", "optimize", "bench", "stack", "health", "doctor", "targets"),
-        "page",
+        *("page", "tagging"),
     },
     "cli": {
         *("errors", "settings", "encoders", "index", "pipeline", "workspace"),
         *("ingest", "search", "demo", "optimize", "bench", "stack", "health", "doctor", "targets"),
-        *("originals", "thumbnails", "output", "page"),
+        *("originals", "thumbnails", "output", "page", "tagging"),
     },
 }
 # A library, and the only rooms that may import it.

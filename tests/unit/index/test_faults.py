@@ -75,6 +75,36 @@ def test_what_does_not(error: Exception, words: str, code: int) -> None:
     assert not fault.passing
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'failed to create query plan: cannot parse expression: width > 3 and (path == "x", '
+            "error: line 1:26 missing ')' at '<EOF>'",
+            "line 1:26 missing ')' at '<EOF>'",
+        ),
+        (
+            'cannot parse expression: path like "%a%", error: unsupported pattern: %a%',
+            "unsupported pattern: %a%",
+        ),
+        ("fail to Query: unsupported left datatype:JSON of compare expr at /go/x.cpp:3", "JSON"),
+        (
+            " => unsupported expr proto node: at /workspace/PlanProto.cpp:543 : segcore error",
+            "expr",
+        ),
+        ("predicate is not a boolean expression: width, data type: Int64", "width"),
+    ],
+)
+def test_a_bad_filter_is_no_outage(text: str, said: str) -> None:
+    fault = faults.of(MilvusException(65535, text), WHERE)
+    assert fault is not None
+    assert not fault.passing
+    assert fault.error.code == ExitCode.USAGE
+    assert fault.error.message.startswith("this Milvus does not take the filter: ")
+    assert said in fault.error.message
+    assert ".cpp" not in fault.error.message
+
+
 def test_a_stack_trace_of_milvus_is_left_out() -> None:
     said = "nlist out of range: [1, 65536]: stack trace: /go/src/a.go:1\n/go/src/b.go:2"
     fault = faults.of(MilvusException(65535, said), WHERE)

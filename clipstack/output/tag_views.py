@@ -1,0 +1,67 @@
+"""Pictures and their tags in, views of them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from clipstack.output.out import View, printable
+from clipstack.output.views import linked, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from clipstack.tagging import Result
+
+_SHOWN = 20
+
+
+def tagged(result: Result, target: str, *, changes: bool) -> View:
+    """Pictures with their tags, after `changes` or as they are."""
+    changed = sum(one.changed for one in result.pictures)
+
+    def human() -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        shown = table("path", "tags")
+        for one in result.pictures[:_SHOWN]:
+            shown.add_row(linked(one.path), printable(", ".join(one.tags)))
+        more = len(result.pictures) - _SHOWN
+        ending = [f"... and {more} more; --json lists them all"] if more > 0 else []
+        if changes:
+            ending.append(f"{changed} changed, {len(result.pictures) - changed} as they were")
+        return Group(shown, *(Text(line, style="dim") for line in ending))
+
+    return View(
+        json={
+            "target": target,
+            "collection": result.collection,
+            "changed": changed,
+            "pictures": [
+                {"id": one.id, "path": one.path, "tags": list(one.tags), "changed": one.changed}
+                for one in result.pictures
+            ],
+            "missing": result.missing,
+        },
+        lines=[f"{one.path}\t{', '.join(one.tags)}" for one in result.pictures],
+        quiet=[one.path for one in result.pictures],
+        human=human if result.pictures else None,
+    )
+
+
+def counts(found: Sequence[tuple[str, int]]) -> View:
+    """Every tag and on how many pictures."""
+
+    def human() -> RenderableType:
+        shown = table("tag", "pictures", right=("pictures",))
+        for tag, count in found:
+            shown.add_row(printable(tag), str(count))
+        return shown
+
+    return View(
+        json=[{"tag": tag, "pictures": count} for tag, count in found],
+        lines=[f"{tag}\t{count}" for tag, count in found],
+        quiet=[tag for tag, _ in found],
+        human=human if found else None,
+    )
