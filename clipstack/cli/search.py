@@ -108,6 +108,7 @@ def search(
         sort=cast("Sort", sort),
         diverse=diverse,
         group_by=cast("GroupBy", group_by or ""),
+        stands_out=state.out.verbose,
     )
     pictures = Pictures(preview, html, open_page)
     if queries is not None:
@@ -157,7 +158,9 @@ def _min_score(text: str | None) -> float | Literal["auto"] | None:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise UsageError(f"--min-score {text}: it is a number, or auto")
+        raise UsageError(
+            f"--min-score {text}: it is a number, or auto", hint="Try --min-score auto."
+        )
     return score
 
 
@@ -177,7 +180,9 @@ def _show(state: State, settings: Settings, result: Result, *, null: bool) -> No
     metric = result.collection.metric
     if metric == "L2":
         state.out.note(hit_views.L2_NOTE)
-    if not result.hits:
+    if not result.hits and result.query.min_score == "auto" and not result.query.offset:
+        state.out.note(f"Nothing here stands out for {hit_views.query_words(result.query)}.")
+    elif not result.hits:
         state.out.note("No picture fits." if not result.query.offset else "No more pictures fit.")
     elif state.out.mode is not Mode.HUMAN:  # a table says it itself
         state.out.note(f"Score: {metric}, {views.better(metric)} is better.")

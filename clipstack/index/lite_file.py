@@ -179,8 +179,23 @@ class LiteFile(AbstractContextManager["LiteFile"]):
             found.update(zip(names, self._unpacked([data for _, data in rows]), strict=True))
         return found
 
-    def sample(self, count: int) -> Matrix:
+    def count(self, expression: str = "") -> int:
+        """Rows of the collection."""
+        if expression:
+            raise Unexpected
+        asked = f'SELECT count(*) FROM "{self.info.name}"'
+        return int(self._database.execute(asked).fetchone()[0])
+
+    def sample(
+        self,
+        count: int,
+        *,
+        rows: int = 0,  # noqa: ARG002
+        expression: str = "",
+    ) -> Matrix:
         """The vectors of the `count` rows with the lowest ids; as `Store.sample`."""
+        if expression:
+            raise Unexpected
         asked = f'SELECT data FROM "{self.info.name}" ORDER BY milvus_id LIMIT ?'
         return self._unpacked([data for (data,) in self._database.execute(asked, (count,))])
 

@@ -225,23 +225,41 @@ class Store:
             found.update((row["id"], np.asarray(row["vector"], np.float32)) for row in rows)
         return found
 
-    def sample(self, count: int) -> Matrix:
+    def count(self, expression: str = "") -> int:
+        """Rows that a Milvus filter lets through, those just written included."""
+        found = self._client.query(
+            self.info.name,
+            filter=expression,
+            output_fields=["count(*)"],
+            consistency_level="Strong",
+        )
+        return int(found[0]["count(*)"])
+
+    def sample(self, count: int, *, rows: int = 0, expression: str = "") -> Matrix:
         """The vectors, float32 [rows, dimension], of `count` rows, or of all where there are fewer.
 
         They are those with the lowest ids. An id is a hash of a path, so they are a random choice
         that has nothing to do with what the pictures show, and the same every time.
+
+        Args:
+            rows: how many there are by `count(expression)`, where that is known: fewer are read.
+            expression: a Milvus filter; only rows it is true of.
         """
         import numpy as np
 
-        rows = self._client.query(
+        parts = [f"({expression})"] if expression else []
+        if rows > count:  # a little more than enough of the ids
+            share = min(1.0, 1.2 * count / rows)
+            parts.append(f'id < "{min(int(share * 2**32), 2**32 - 1):08x}"')
+        found = self._client.query(
             self.info.name,
-            filter="",
+            filter=" and ".join(parts),
             output_fields=["vector"],
             limit=count,
             consistency_level="Bounded",
         )
-        vectors = [row["vector"] for row in rows]
-        return np.asarray(vectors, np.float32).reshape(len(rows), self.info.dimension)
+        vectors = [row["vector"] for row in found]
+        return np.asarray(vectors, np.float32).reshape(len(vectors), self.info.dimension)
 
     def row(self, id: str) -> dict[str, Any] | None:
         """Every field of a row but its vector, dynamic ones too; None where there is none."""

@@ -96,7 +96,8 @@ def _score(result: Result, hit: Hit) -> str:
 def _more(result: Result, hit: Hit) -> list[str]:
     """The columns that only some searches have."""
     group = result.groups.get(hit.id)
-    return [group.name or _NO_DATE, str(group.size)] if group else []
+    shown = [group.name or _NO_DATE, str(group.size)] if group else []
+    return [*shown, *([f"{hit.stands_out:+.2f}"] if hit.stands_out is not None else [])]
 
 
 def _line(result: Result, rank: int, hit: Hit) -> str:
@@ -112,8 +113,10 @@ def _line(result: Result, rank: int, hit: Hit) -> str:
 def _drawn(result: Result) -> RenderableType:
     metric = result.collection.metric
     by = result.query.group_by
-    more = (by, "pictures") if by else ()
-    shown = table("#", "score", "path", "pixels", *more, right=("#", "score", "pixels", "pictures"))
+    more = [by, "pictures"] if by else []
+    more += ["stands out"] if any(hit.stands_out is not None for hit in result.hits) else []
+    right = ("#", "score", "pixels", "pictures", "stands out")
+    shown = table("#", "score", "path", "pixels", *more, right=right)
     shown.caption = f"{metric}, {better(metric)} is better"
     shown.caption_justify = "left"
     for rank, hit in _ranked(result):
@@ -121,3 +124,8 @@ def _drawn(result: Result) -> RenderableType:
         pixels = f"{hit.width}x{hit.height}"
         shown.add_row(str(rank), _score(result, hit), linked(hit.path), pixels, *extra)
     return shown
+
+
+def query_words(query: Query) -> str:
+    """What was looked for, as a sentence names it."""
+    return " and ".join(f'"{term.text}"' if term.is_text else term.name for term in query.terms)

@@ -85,6 +85,16 @@ class Encoding:
                 return begun
             return terms.encode(materials, lambda: self._loaded(info), self._settings)
 
+    def encoder(self, info: CollectionInfo) -> Encoder:
+        """The loaded model.
+
+        Raises:
+            ClipstackError: it can't be loaded, or is not the collection's.
+        """
+        with self._one_at_a_time:
+            self._begun(info)
+            return self._loaded(info)
+
     def _begun(self, info: CollectionInfo) -> list[Encoded]:
         """What was encoded ahead, once; the encoder of the guess is kept if that was right."""
         ahead, self._ahead = self._ahead, None

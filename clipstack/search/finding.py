@@ -13,6 +13,7 @@ from clipstack.search import ranking
 from clipstack.search.combining import combined
 from clipstack.search.query import Query
 from clipstack.search.ranking import Group
+from clipstack.search.standing import marked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from clipstack.index.schema import CollectionInfo
     from clipstack.index.store import Hit
+    from clipstack.search.cutoff import Cutoff
     from clipstack.search.terms import Encoded
 
     Vector = npt.NDArray[np.float32]
@@ -53,7 +55,11 @@ class Finder(Protocol):
         """The stored vector of each of `ids` that is stored."""
         ...
 
-    def sample(self, count: int) -> Matrix:
+    def count(self, expression: str = "") -> int:
+        """Rows that a Milvus filter lets through."""
+        ...
+
+    def sample(self, count: int, *, rows: int = 0, expression: str = "") -> Matrix:
         """The vectors of that many rows, chosen at random, the same every time."""
         ...
 
@@ -99,10 +105,15 @@ def vector_of(query: Query, encoded: Sequence[Encoded], finder: Finder) -> Vecto
 
 
 def find(
-    finder: Finder, query: Query, vector: Vector, limit: int, params: Mapping[str, Any]
+    finder: Finder,
+    query: Query,
+    vector: Vector,
+    limit: int,
+    params: Mapping[str, Any],
+    cutoff: Cutoff | None = None,
 ) -> Found:
     """The hits of one query; see `find_all`."""
-    return find_all(finder, [query], [vector], limit, params)[0]
+    return find_all(finder, [query], [vector], limit, params, [cutoff])[0]
 
 
 def find_all(
@@ -111,18 +122,20 @@ def find_all(
     vectors: Sequence[Vector],
     limit: int,
     params: Mapping[str, Any],
+    cutoffs: Sequence[Cutoff | None],
 ) -> list[Found]:
     """The hits of each query, at most `limit`; those that can share one search of Milvus do.
 
     Args:
         vectors: float32 [dimension], one for each query.
         params: of the index, such as ef.
+        cutoffs: for each query what tells how far its hits stand out, or None.
     """
     import numpy as np
 
     alike: dict[tuple[int, int, str], list[int]] = defaultdict(list)
     for n, query in enumerate(queries):
-        alike[*_window(query, limit), expression_of(query)].append(n)
+        alike[*_window(query, limit, cutoffs[n]), expression_of(query)].append(n)
     found: dict[int, Found] = {}
     for (wanted, offset, expression), some in alike.items():
         while some:
@@ -135,7 +148,9 @@ def find_all(
             )
             short = []
             for n, hits in zip(some, answers, strict=True):
-                found[n], all_seen = _chosen(finder, queries[n], hits, limit)
+                cutoff = cutoffs[n]
+                told = marked(cutoff, vectors[n], hits) if cutoff else hits
+                found[n], all_seen = _chosen(finder, queries[n], told, limit, cutoff)
                 if not all_seen and len(hits) == wanted < MAX_LIMIT:
                     short.append(n)
             some, wanted = short, min(MAX_LIMIT, 4 * wanted)
@@ -147,12 +162,14 @@ def _chooses(query: Query) -> bool:
     return bool(query.diverse or query.group_by or query.filters.near)
 
 
-def _window(query: Query, limit: int) -> tuple[int, int]:
+def _window(query: Query, limit: int, cutoff: Cutoff | None) -> tuple[int, int]:
     """How many candidates to ask for, and how many to leave out before them."""
+    end = query.offset + limit
     if not _chooses(query):
-        return limit, query.offset
+        return (min(MAX_LIMIT, max(end, cutoff.best)), 0) if cutoff else (limit, query.offset)
     times, least = _DIVERSE if query.diverse else _GROUPED if query.group_by else _SOME_KEPT
-    return min(MAX_LIMIT, max(least, times * (query.offset + limit))), 0
+    best = cutoff.best if cutoff else 0
+    return min(MAX_LIMIT, max(least, best, times * end)), 0
 
 
 def expression_of(query: Query) -> str:
@@ -165,27 +182,31 @@ def expression_of(query: Query) -> str:
     return f"({wanted}) and {others}" if wanted else others
 
 
-def _chosen(finder: Finder, query: Query, hits: list[Hit], limit: int) -> tuple[Found, bool]:
+def _chosen(
+    finder: Finder, query: Query, hits: list[Hit], limit: int, cutoff: Cutoff | None
+) -> tuple[Found, bool]:
     """What is shown of the candidates, and whether more of them would change nothing."""
     lower = finder.info.metric == "L2"
-    good = [hit for hit in hits if _is_good(hit, query.min_score, lower)]
+    good = [hit for hit in hits if _is_good(hit, query, lower)]
     kept = [hit for hit in good if query.filters.keeps(hit)]
     groups: dict[str, Group] = {}
-    if _chooses(query):
+    if cutoff or _chooses(query):
         end = query.offset + limit
         if query.group_by:
             kept, groups = ranking.grouped(kept, query.group_by)
         if query.diverse:
             vectors = finder.vectors([hit.id for hit in kept])
             kept = ranking.diverse(kept, vectors, end, lower_is_better=lower)
-        all_seen = len(kept) >= end or len(good) < len(hits)
+        all_seen = not _chooses(query) or len(kept) >= end or len(good) < len(hits)
         kept = kept[query.offset : end]
     else:
         all_seen = True
     return Found(ranking.ordered(kept, query.sort), groups), all_seen
 
 
-def _is_good(hit: Hit, min_score: float | str | None, lower_is_better: bool) -> bool:
-    if not isinstance(min_score, float):
+def _is_good(hit: Hit, query: Query, lower_is_better: bool) -> bool:
+    if query.min_score == "auto":
+        return hit.stands_out is None or hit.stands_out > 0
+    if query.min_score is None:
         return True
-    return hit.score <= min_score if lower_is_better else hit.score >= min_score
+    return hit.score <= query.min_score if lower_is_better else hit.score >= query.min_score

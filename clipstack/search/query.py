@@ -66,6 +66,7 @@ class Query:
         min_score: leave out what is worse, by the collection's metric; "auto" leaves out what
             does not stand out from what the collection gives for this query.
         prompt: the words around each text: none, photo, ensemble, or a template with {}.
+        stands_out: say of each hit how far it stands out; always so where `min_score` is "auto".
         offset: how many of the best hits to leave out: the pages before this one.
         sort: the order of the hits that were found.
         diverse: hits that also differ from each other; each page is chosen anew, from more
@@ -81,6 +82,12 @@ class Query:
     sort: Sort = "score"
     diverse: bool = False
     group_by: GroupBy = ""
+    stands_out: bool = False
+
+    @property
+    def judges(self) -> bool:
+        """Whether hits are compared with what the collection gives for other queries."""
+        return self.stands_out or self.min_score == "auto"
 
     def check(self) -> None:
         """Raises UsageError when there is nothing to look for, or no sense in it."""

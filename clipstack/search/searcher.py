@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,18 +17,22 @@ from clipstack.index.indexes import parameters
 from clipstack.index.lite_file import LiteFile, Unexpected
 from clipstack.index.schema import CollectionInfo, row_id
 from clipstack.index.store import Hit, Store
-from clipstack.search import terms
+from clipstack.search import background, terms
+from clipstack.search.combining import combined
 from clipstack.search.encoding import Encoding
 from clipstack.search.finding import Finder, Found, expression_of, find, find_all, vector_of
 from clipstack.search.query import Query, check_limit
 from clipstack.search.ranking import Group
+from clipstack.search.standing import Standing
 from clipstack.search.terms import Encoded, Material
 from clipstack.settings import Settings
 from clipstack.workspace import open_database
 
 if TYPE_CHECKING:
     from clipstack.index.database import Database
+    from clipstack.index.schema import Matrix
     from clipstack.index.server import Server
+    from clipstack.search.cutoff import Cutoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,9 @@ def search(
 
     def finish(finder: Finder, encoding: Encoding) -> Result:
         vector = vector_of(query, encoding.vectors(finder.info, materials), finder)
-        found = find(finder, query, vector, settings.limit, params)
+        standing = _standing(finder, encoding, note)
+        cutoff = _cutoff(query, finder, standing, note)
+        found = find(finder, query, vector, settings.limit, params, cutoff)
         _require_rows(finder, found)
         seconds = time.monotonic() - started
         return _result(query, finder.info, found, seconds, settings.limit)
@@ -129,6 +136,8 @@ class Searcher(AbstractContextManager["Searcher"]):
             self.close()
             raise
         self.info = self._store.info
+        self._note = note
+        self._standing = _standing(self._store, self.encoding, note)
         remembered.write(settings, self.info)
 
     def __exit__(self, *_: object) -> None:
@@ -179,7 +188,8 @@ class Searcher(AbstractContextManager["Searcher"]):
                 done[n] = error
         params = parameters(self._settings.search_params)
         asked = [queries[n] for n in vectors]
-        found = find_all(self._store, asked, list(vectors.values()), limit, params)
+        cutoffs = [_cutoff(query, self._store, self._standing, self._note) for query in asked]
+        found = find_all(self._store, asked, list(vectors.values()), limit, params, cutoffs)
         if found and not any(one.hits for one in found):
             _require_rows(self._store, found[0])
         seconds = (time.monotonic() - started) / max(1, len(queries))
@@ -208,6 +218,30 @@ def _store(database: Database | Server, settings: Settings, note: Callable[[str]
     if client.embedded:  # it would do so at the first search, after the encoding
         client.load_collection(info.name)
     return Store(client, info)
+
+
+def _standing(finder: Finder, encoding: Encoding, note: Callable[[str], None]) -> Standing:
+    def phrases() -> Matrix:
+        encoder = encoding.encoder(finder.info)
+        return background.vectors(encoder.info, lambda: encoder, note)
+
+    return Standing(finder, phrases)
+
+
+def _cutoff(
+    query: Query, finder: Finder, standing: Standing, note: Callable[[str], None]
+) -> Cutoff | None:
+    """What tells how far the query's hits stand out, where that was asked for and can be told."""
+    if not query.judges:
+        return None
+    terms = [(term.is_text, term.weight) for term in query.terms]
+    sample = functools.cache(finder.sample)
+    found = standing.cutoff(
+        terms, lambda vectors: combined(query.terms, vectors, sample), expression_of(query)
+    )
+    if found is None:
+        note("Too few pictures to tell what stands out: nothing is left out for it.")
+    return found
 
 
 def _result(query: Query, info: CollectionInfo, found: Found, seconds: float, limit: int) -> Result:

@@ -1,0 +1,125 @@
+"""A model's encoder in; the vectors of phrases that have nothing to do with a query out.
+
+What such phrases score in a collection is what a query of one's own is compared with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipstack.settings import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from clipstack.encoders.base import Encoder, ModelInfo
+
+    Floats = npt.NDArray[np.float32]
+
+PHRASES = 800
+_BATCH = 100
+# Part of the cache's key; another number for other phrases.
+_EDITION = 1
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_COUNTS = ["a", "the", "one", "two", "three", "four", "many"]
+_SIZES = ["small", "large", "tiny", "big"]
+_LOOKS = ["striped", "dotted", "checked", "plain", "old", "wooden", "new", "bright"]
+_PLACES = ["on the left", "on the right", "at the top", "at the bottom", "in the middle"]
+_SHAPES = ["circle", "square", "triangle", "star", "heart", "ring", "cross"]
+_COLOURS = [
+    *("red", "green", "blue", "yellow", "purple", "orange"),
+    *("brown", "black", "white", "pink", "grey"),
+]
+_THINGS = _words(
+    """
+    dog cat bird horse fish cow sheep tree flower grass forest mountain beach sea lake river sky
+    cloud sunset night snow rain street road car bus train bicycle boat plane bridge house
+    building church window door room kitchen bed chair table food cake fruit bread drink coffee
+    glass bottle plate person man woman child baby crowd face hand wedding party concert dance
+    sport football game toy book newspaper letter sign map screenshot phone computer screen camera
+    clock lamp candle fire smoke water stone sand metal wood paper cloth shirt dress shoe hat bag
+    garden field farm city village market shop office school museum statue painting drawing
+    cartoon
+    """
+)
+
+
+def phrases(count: int = PHRASES) -> list[str]:
+    """`count` different phrases of everyday words, the same every time: vague and precise ones."""
+    made = _phrases(random.Random(5))
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found[next(made)] = None
+    return list(found)
+
+
+def _phrases(rng: random.Random) -> Iterator[str]:
+    grounds = [f"on a {colour} background" for colour in _COLOURS]
+    while True:
+        share = rng.choice((0.2, 0.35, 0.5))
+        nouns = _SHAPES if rng.random() < 0.3 else _THINGS
+        parts = [rng.choice(n) for n in (_COUNTS, _SIZES, _COLOURS, _LOOKS) if rng.random() < share]
+        parts += [rng.choice(nouns)] if rng.random() < 0.85 else []
+        parts += [rng.choice(n) for n in (_PLACES, grounds) if rng.random() < share]
+        if parts:
+            yield " ".join(parts)
+
+
+def vectors(
+    model: ModelInfo, load: Callable[[], Encoder], note: Callable[[str], None] = lambda _: None
+) -> Floats:
+    """The phrases' vectors, float32 [at most PHRASES, dimension], as the model gives them.
+
+    Encoded once for a model and kept in the cache folder. Phrases that are one to the model, as
+    words it does not know are passed over, count once.
+
+    Args:
+        load: gives the model's encoder, if it is needed.
+        note: told that this takes a while.
+    """
+    import numpy as np
+
+    file = cache_dir() / "background" / f"{model.fingerprint}-{_EDITION}.npy"
+    with contextlib.suppress(OSError, ValueError):
+        kept: Floats = np.load(file)
+        if kept.ndim == 2 and kept.shape[1] == model.dimension:
+            return kept
+    note(f"Encoding {PHRASES} phrases to compare with, once for this model.")
+    encoder, texts = load(), phrases()
+    parts = [encoder.encode_texts(texts[at : at + _BATCH]) for at in range(0, len(texts), _BATCH)]
+    made = _different(np.concatenate(parts))
+    with contextlib.suppress(OSError):
+        _keep(file, made)
+    return made
+
+
+def _different(found: Floats) -> Floats:
+    import numpy as np
+
+    unit = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    alike = np.tril(unit @ unit.T > 0.9995, -1)
+    kept: Floats = found[~alike.any(axis=1)]
+    return kept
+
+
+def _keep(file: Path, made: Floats) -> None:
+    import numpy as np
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as opened:
+        np.save(opened, made)
+    part.replace(file)
