@@ -116,12 +116,12 @@ def test_the_table_names_every_command() -> None:
         " ".join(args[:2]) if args[0] in {"collections", "target", "models", "config"} else args[0]
         for args in COMMANDS.values()
     }
-    # These have tests of their own in this folder and in tests/stack.
+    # These have tests of their own in this folder, in tests/page and in tests/stack.
     of_stack = {"up", "down", "start", "stop", "restart", "status", "logs", "open"}
     on_servers = {f"collections {name}" for name in ("load", "release", "alias", "compact")}
     assert (
         found - tested
-        == {"demo", "bench", "serve", "build", "models optimize"} | of_stack | on_servers
+        == {"demo", "bench", "page", "serve", "build", "models optimize"} | of_stack | on_servers
     )
 
 

@@ -32,14 +32,11 @@ IN_THE_PAGE = {
     "until": "until",
     "camera": "camera",
     "format": "format",
-    "format_": "format",
     "min_width": "min_width",
     "min_height": "min_height",
     "tag": "tags",
     "near": "near",
-    "expr": "expr",
     "filter": "expr",
-    "filter_": "expr",
     "diverse": "variety",
     "group_by": "variety",
     "sort": "sort",
@@ -47,7 +44,7 @@ IN_THE_PAGE = {
 # These are the page's own, for as long as it runs.
 OF_THE_COMMAND = {"model", "device", "engine", "precision", "encoder_url", "search_params", "wait"}
 # These are about what a terminal or a program reads.
-OF_THE_TERMINAL = {"null", "queries", "preview", "html", "open", "open_", "open_it", "help"}
+OF_THE_TERMINAL = {"null", "queries", "preview", "html", "open_page", "help"}
 
 
 def _options(command: str) -> set[str]:
