@@ -2,8 +2,8 @@
 
     python benchmarks/report.py [NAME ...] [--quick] [--work DIR] [--model DIR]
 
-Runs those named, or all: everyday, service, stack, indexing, int8, searching, growth, gpu and
-cutoff. What each prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails leaves
+Runs those named, or all: everyday, service, stack, indexing, int8, searching, growth, gpu, cutoff,
+facts and page. What each prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails leaves
 its section be.
 """
 
@@ -31,9 +31,11 @@ NAMES = {
     "growth": ([], ["--quick"]),
     "gpu": ([], ["--quick"]),
     "cutoff": ([], ["--quick"]),
+    "facts": ([], ["--quick"]),
+    "page": ([], ["--quick"]),
 }
-_WITH_MODEL = set(NAMES) - {"everyday", "stack", "cutoff"}
-_WITH_WORK = _WITH_MODEL - {"service"}
+_WITH_MODEL = set(NAMES) - {"everyday", "stack", "cutoff", "facts"}
+_WITH_WORK = (_WITH_MODEL | {"facts"}) - {"service"}
 
 
 def replaced(text: str, name: str, section: str) -> str:
