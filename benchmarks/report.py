@@ -3,8 +3,8 @@
     python benchmarks/report.py [NAME ...] [--quick] [--work DIR] [--model DIR]
 
 Runs those named, or all: everyday, service, stack, indexing, int8, searching, growth, gpu, cutoff,
-facts and page. What each prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails leaves
-its section be.
+facts and page. What each prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails
+leaves its section be.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipstack.errors import ClipstackError, UsageError
-from clipstack.index import light
+from clipstack.index import faults, light
 from clipstack.index.client import Client
 from clipstack.index.engine import Engine
 from clipstack.index.lock import Lock
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,33}\.db")
 # pymilvus asks every 10 s whether a silent server is alive. The engine allows that every 5 minutes
 # (gRPC's default): after half a minute of silence it would end the connection during the next call.
+# pymilvus gives up after ten, which a machine with too much to do may need.
+_CONNECT_SECONDS = 60.0
 _NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1}
 
 
@@ -89,7 +91,11 @@ def _start(path: Path) -> tuple[Engine, MilvusClient]:
     try:
         light.warm_up()  # while the engine starts
         server.wait()
-        return server, light.client(uri=server.uri, grpc_options=_NO_PINGS)
-    except BaseException:
+        options = {"timeout": _CONNECT_SECONDS, "grpc_options": _NO_PINGS}
+        return server, light.client(uri=server.uri, **options)
+    except BaseException as error:
         server.stop()
-        raise
+        fault = faults.of(error, str(path)) if isinstance(error, Exception) else None
+        if fault is None:
+            raise
+        raise fault.error from None
