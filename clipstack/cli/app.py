@@ -93,6 +93,9 @@ _COMMANDS = (
     ("config", "config", "app", _SETUP),
 )
 
+NAMES = tuple(name for name, *_ in _COMMANDS)
+"""Of all commands."""
+
 
 def tree(only: str | None = None) -> typer.Typer:
     """The commands; with `only`, that one alone where there is one of that name.

@@ -40,8 +40,9 @@ def doctor(
         bundles.check_name(bundle)
         if bundle.exists():
             state.out.confirm(f"Overwrite {bundle}?")
-    commands = list(getattr(getattr(ctx.parent, "command", None), "commands", {}))
-    report = checks.examine(settings, problem, commands)
+    from clipstack.cli.app import NAMES
+
+    report = checks.examine(settings, problem, NAMES)
     if bundle:
         from clipstack import health
         from clipstack.output import health_views

@@ -159,7 +159,8 @@ def test_what_an_import_is_expected_to_do(
 
 
 def test_the_operations_of_a_tower_are_those_of_its_config(tmp_path: Path) -> None:
-    """The tiny CLIP: 16 patches of 8 x 8 x 3 and a class token, two layers of 32 and 64."""
+    """The tiny CLIP: 16 patches of 8 x 8 x 3 and a class token, two layers of 32 and 64; the last
+    one computes the class token only, and the others' keys and values."""
     from clipstack.encoders import choice, export, limit
     from clipstack.encoders.models import describe, resolve
 
@@ -169,7 +170,8 @@ def test_the_operations_of_a_tower_are_those_of_its_config(tmp_path: Path) -> No
     width, inner, tokens = 32, 64, 17
     layer = tokens * (4 * width * width + 2 * width * inner) + 2 * tokens * tokens * width
     patches, projection = 16 * 8 * 8 * 3 * width, width * info.dimension
-    wanted = 2 * (patches + 2 * layer + projection)
+    last = 2 * (tokens + 1) * width * width + 2 * width * inner + 2 * tokens * width
+    wanted = 2 * (patches + layer + last + projection)
     assert limit.operations(export.exported(info) / export.IMAGES, 32, 32) == wanted
 
 

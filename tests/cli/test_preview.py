@@ -157,12 +157,7 @@ def test_a_terminal_that_shows_no_pictures(cli: Cli, imported: Path) -> None:
 
 def test_keys_typed_ahead_are_left_for_the_shell(imported: Path) -> None:
     terminal = Terminal({ATTRIBUTES: b"\x1b[?62;4c"})
-    program = (
-        "import sys; from clipstack.__main__ import main\n"
-        f"sys.argv = ['clipstack', *{SEARCH!r}]\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "print('NEXT', input())"
-    )
+    program = f"from clipstack.cli.app import run\nrun({[*SEARCH]!r})\nprint('NEXT', input())"
     terminal.type(b"next command\n")
     assert "NEXT next command" in terminal.run([sys.executable, "-c", program]).decode()
 

@@ -42,7 +42,8 @@ def served(world: World) -> Iterator[Served]:
         yield made
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright's event loop would be in the way of tests that run their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium. Where the other test material is, it must be there or be had."""
     finder = [str(ROOT / "scripts" / "chromium"), *(["--install"] if SHARED.is_dir() else [])]
