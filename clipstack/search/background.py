@@ -6,12 +6,14 @@ What such phrases score in a collection is what a query of one's own is compared
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipstack.search import prompts, terms
 from clipstack.settings import cache_dir
 
 if TYPE_CHECKING:
@@ -79,31 +81,49 @@ def _phrases(rng: random.Random) -> Iterator[str]:
 
 
 def vectors(
-    model: ModelInfo, load: Callable[[], Encoder], note: Callable[[str], None] = lambda _: None
+    model: ModelInfo,
+    load: Callable[[], Encoder],
+    note: Callable[[str], None] = lambda _: None,
+    prompt: str = "none",
 ) -> Floats:
     """The phrases' vectors, float32 [at most PHRASES, dimension], as the model gives them.
 
-    Encoded once for a model and kept in the cache folder. Phrases that are one to the model, as
-    words it does not know are passed over, count once.
+    Encoded once for a model and a prompt, and kept in the cache folder. Phrases that are one to
+    the model, as words it does not know are passed over, count once.
 
     Args:
         load: gives the model's encoder, if it is needed.
         note: told that this takes a while.
+        prompt: as in a Query; the phrases are put into it as the query's texts are.
     """
     import numpy as np
 
-    file = cache_dir() / "background" / f"{model.fingerprint}-{_EDITION}.npy"
+    words = hashlib.blake2b("\n".join(prompts.templates(prompt)).encode(), digest_size=8)
+    name = f"{model.fingerprint}-{_EDITION}-{words.hexdigest()}.npy"
+    file = cache_dir() / "background" / name
     with contextlib.suppress(OSError, ValueError):
         kept: Floats = np.load(file)
         if kept.ndim == 2 and kept.shape[1] == model.dimension:
             return kept
     note(f"Encoding {PHRASES} phrases to compare with, once for this model.")
     encoder, texts = load(), phrases()
-    parts = [encoder.encode_texts(texts[at : at + _BATCH]) for at in range(0, len(texts), _BATCH)]
+    parts = [
+        _encoded(encoder, texts[at : at + _BATCH], prompts.templates(prompt))
+        for at in range(0, len(texts), _BATCH)
+    ]
     made = _different(np.concatenate(parts))
     with contextlib.suppress(OSError):
         _keep(file, made)
     return made
+
+
+def _encoded(encoder: Encoder, texts: Sequence[str], templates: Sequence[str]) -> Floats:
+    import numpy as np
+
+    said = [prompts.filled(one, text) for text in texts for one in templates]
+    found = encoder.encode_texts(said)
+    size = len(templates)
+    return np.stack([terms.mean(found[at : at + size]) for at in range(0, len(said), size)])
 
 
 def _different(found: Floats) -> Floats:

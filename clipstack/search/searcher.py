@@ -221,9 +221,9 @@ def _store(database: Database | Server, settings: Settings, note: Callable[[str]
 
 
 def _standing(finder: Finder, encoding: Encoding, note: Callable[[str], None]) -> Standing:
-    def phrases() -> Matrix:
+    def phrases(prompt: str) -> Matrix:
         encoder = encoding.encoder(finder.info)
-        return background.vectors(encoder.info, lambda: encoder, note)
+        return background.vectors(encoder.info, lambda: encoder, note, prompt)
 
     return Standing(finder, phrases)
 
@@ -237,7 +237,10 @@ def _cutoff(
     terms = [(term.is_text, term.weight) for term in query.terms]
     sample = functools.cache(finder.sample)
     found = standing.cutoff(
-        terms, lambda vectors: combined(query.terms, vectors, sample), expression_of(query)
+        terms,
+        lambda vectors: combined(query.terms, vectors, sample),
+        expression_of(query),
+        query.prompt,
     )
     if found is None:
         note("Too few pictures to tell what stands out: nothing is left out for it.")

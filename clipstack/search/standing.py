@@ -27,10 +27,10 @@ class Standing:
 
     Args:
         finder: the rows of the open collection.
-        phrases: gives the vectors of `background.vectors`; called for queries with a text.
+        phrases: gives the vectors of `background.vectors` in a prompt; for queries with a text.
     """
 
-    def __init__(self, finder: Finder, phrases: Callable[[], Floats]) -> None:
+    def __init__(self, finder: Finder, phrases: Callable[[str], Floats]) -> None:
         self._finder = finder
         self._phrases = phrases
         self._cutoffs: dict[tuple[object, ...], Cutoff | None] = {}
@@ -41,24 +41,26 @@ class Standing:
         terms: Sequence[tuple[bool, float]],
         combine: Callable[[Sequence[Floats]], Floats],
         expression: str = "",
+        prompt: str = "none",
     ) -> Cutoff | None:
         """For queries made of such terms, among the rows a Milvus filter lets through.
 
         Args:
             terms: whether each is a text, and its weight.
             combine: makes one query of the terms' vectors.
+            prompt: what the query's texts are put into.
 
         Returns:
             None where there are too few rows to tell.
         """
         rows = self._finder.count(expression)
-        key = (rows, expression, *terms)
+        key = (rows, expression, prompt, *terms)
         with self._one_at_a_time:
             if key not in self._cutoffs:
                 while len(self._cutoffs) >= _KEPT:
                     del self._cutoffs[next(iter(self._cutoffs))]
                 are_texts = [is_text for is_text, _ in terms]
-                self._cutoffs[key] = self._made(rows, are_texts, combine, expression)
+                self._cutoffs[key] = self._made(rows, are_texts, combine, expression, prompt)
             return self._cutoffs[key]
 
     def _made(
@@ -67,11 +69,12 @@ class Standing:
         are_texts: Sequence[bool],
         combine: Callable[[Sequence[Floats]], Floats],
         expression: str,
+        prompt: str,
     ) -> Cutoff | None:
         pictures = 0 if all(are_texts) else _PICTURES
         sample = self._finder.sample(SAMPLE + pictures, rows=rows, expression=expression)
         apart = min(pictures, len(sample) // 3)
-        phrases = self._phrases() if any(are_texts) else sample[:0]
+        phrases = self._phrases(prompt) if any(are_texts) else sample[:0]
         try:
             made = imitations(are_texts, combine, phrases, sample[:apart])
             return Cutoff(sample[apart:], rows, made, self._finder.info.metric)

@@ -91,7 +91,7 @@ def _encode_texts(
     vectors = encoder.encode_texts([text for texts in said.values() for text in texts])
     start = 0
     for n, texts in said.items():
-        found[n] = _mean(vectors[start : start + len(texts)])
+        found[n] = mean(vectors[start : start + len(texts)])
         start += len(texts)
 
 
@@ -128,7 +128,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
 
 
-def _mean(vectors: Vector) -> Vector:
+def mean(vectors: Vector) -> Vector:
     """The mean direction of [n, dimension], at their mean length; a single one as it is."""
     import numpy as np
 

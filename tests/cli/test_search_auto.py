@@ -62,6 +62,13 @@ def test_what_is_not_there_is_not_found(
     assert cli("search", words, "--min-score", "auto", mode="json").json["hits"] == []
 
 
+@pytest.mark.parametrize("prompt", ["photo", "ensemble"])
+def test_in_a_prompt_it_is_told_apart_too(cli: Cli, pictures: Path, prompt: str) -> None:
+    line = ("--min-score", "auto", "--prompt", prompt)
+    assert cli("search", "heart", *line, mode="json").json["hits"]
+    assert cli("search", "star", *line, mode="json").json["hits"] == []
+
+
 def test_a_picture_that_is_there(cli: Cli, pictures: Path) -> None:
     picture = sorted(pictures.iterdir())[7]
     hits = cli("search", "--image", picture, "--min-score", "auto", mode="json").json["hits"]
