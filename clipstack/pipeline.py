@@ -239,6 +239,7 @@ class _Run:
         self._encoder: Future[Encoder] | None = None
         self._waiting: OrderedDict[str, list[Prepared]] = OrderedDict()
         self._remembered: OrderedDict[str, Vector] = OrderedDict()
+        self._began_empty: bool | None = None
 
     def run(self, files: Iterable[Found]) -> None:
         prepared = self._prepared(self._candidates(files))
@@ -317,6 +318,10 @@ class _Run:
     def _reuse_or_queue(self, group: Sequence[Prepared]) -> None:
         """Write at once what has a vector already; queue the rest by digest for the encoder."""
         unseen = {p.digest for p in group} - self._remembered.keys() - self._waiting.keys()
+        if self._began_empty is None:
+            self._began_empty = self._store.is_empty()
+        if self._began_empty and len(self._remembered) < _REMEMBERED:
+            unseen = set()  # all that is stored was written here, and is remembered
         for digest, vector in self._store.vectors_by_digest(unseen).items():
             self._remember(digest, vector)
         ready: list[tuple[Prepared, Vector]] = []
