@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,15 @@ class Served:
     @property
     def log(self) -> str:
         return self.log_file.read_text()
+
+    def told(self, words: str, seconds: float = 10) -> bool:
+        """Whether one of the log's last three lines has `words`; it is written beside the answer."""
+        until = time.monotonic() + seconds
+        while not any(words in line for line in self.log.splitlines()[-3:]):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
 
     @property
     def base(self) -> str:
