@@ -62,7 +62,7 @@ class Served:
         return self.log_file.read_text()
 
     def told(self, words: str, seconds: float = 10) -> bool:
-        """Whether one of the log's last three lines has `words`; it is written beside the answer."""
+        """Whether one of the log's last three lines has `words`; it is written beside answers."""
         until = time.monotonic() + seconds
         while not any(words in line for line in self.log.splitlines()[-3:]):
             if time.monotonic() > until:
