@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import stat
@@ -127,17 +126,10 @@ def of_user(settings: Settings) -> Thumbnails:
 
 
 def _look(path: str, follow: bool) -> os.stat_result:
-    try:
+    from clipstack.images.decode import reading
+
+    with reading(path):
         facts = os.stat(path, follow_symlinks=follow)  # noqa: PTH116 (a lone surrogate is fine)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ImageError(path, Reason.VANISHED, "there is no such file") from None
-    except PermissionError:
-        raise ImageError(path, Reason.PERMISSION, "no permission to read it") from None
-    except OSError as error:
-        detail = error.strerror or os.strerror(error.errno or errno.EIO)
-        raise ImageError(path, Reason.UNREADABLE, detail) from error
-    except ValueError as error:
-        raise ImageError(path, Reason.UNREADABLE, str(error)) from error
     if stat.S_ISLNK(facts.st_mode):
         raise ImageError(path, Reason.CHANGED, "it is a link now")
     return facts

@@ -16,6 +16,7 @@ from clipstack.cli.options import (
     Precision,
     Wait,
 )
+from clipstack.cli.search_options import SearchParams
 from clipstack.cli.state import announce, state_of
 
 
@@ -44,9 +45,7 @@ def page(
     engine: Engine = None,
     precision: Precision = None,
     encoder_url: EncoderUrl = None,
-    search_params: Annotated[
-        str | None, Option(metavar="PARAMS", help="Parameters of the index, such as ef=128.")
-    ] = None,
+    search_params: SearchParams = None,
     wait: Wait = None,
 ) -> None:
     """Search in the browser: serve a page on this machine until Ctrl-C."""

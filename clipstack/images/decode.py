@@ -17,7 +17,7 @@ import stat
 import struct
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,8 +99,15 @@ def read_file(
     Raises:
         ImageError: EMPTY, TOO_LARGE, PERMISSION, VANISHED or UNREADABLE.
     """
-    try:
+    with reading(path):
         return _read_regular(path, limits, check, flags)
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """What the system says of a file that can't be read, as an ImageError."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError(path, Reason.VANISHED, "there is no such file") from None
     except PermissionError:

@@ -109,9 +109,11 @@ def _facts(client: Client, name: str) -> dict[str, Any]:
     return dict(client.describe_collection(name))
 
 
-def count(client: Client, name: str) -> int:
-    """Rows of a collection, those just written included."""
-    result = client.query(name, filter="", output_fields=["count(*)"], consistency_level="Strong")
+def count(client: Client, name: str, expression: str = "") -> int:
+    """Rows of a collection, or those a Milvus filter lets through; just written ones included."""
+    result = client.query(
+        name, filter=expression, output_fields=["count(*)"], consistency_level="Strong"
+    )
     return int(result[0]["count(*)"])
 
 

@@ -11,6 +11,7 @@ Source: milvus-lite 2.5.1 (pinned), src/storage/sqlite and milvus-proto 2.5, sch
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,17 +67,17 @@ class LiteFile(AbstractContextManager["LiteFile"]):
         self._lock = Lock(path)
         self._lock.acquire(wait, shared=True)
         self._ahead: list[Chunk] = []
-        try:
-            # Read-only: a file whose last writer was killed in the midst is left to the engine.
-            self._database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-            self._database.text_factory = bytes
-            self.info = self._info(name)
-        except (sqlite3.Error, OSError, ValueError) as error:
-            self._lock.release()
-            raise Unexpected from error
-        except BaseException:
-            self._lock.release()
-            raise
+        with contextlib.ExitStack() as undone:
+            undone.callback(self._lock.release)
+            try:
+                # Read-only: one whose last writer was killed in the midst is left to the engine.
+                self._database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+                undone.callback(self._database.close)
+                self._database.text_factory = bytes
+                self.info = self._info(name)
+            except (sqlite3.Error, OSError, ValueError) as error:
+                raise Unexpected from error
+            undone.pop_all()
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         self.close()

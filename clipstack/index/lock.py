@@ -37,9 +37,14 @@ def use(path: Path) -> Use:
 
 def is_wanted(path: Path) -> bool:
     """Whether a process waits for the database at `path`, which this one has open."""
+    return _is_locked(Lock(path.expanduser().absolute().resolve()).waiting, fcntl.LOCK_EX)
+
+
+def _is_locked(file: Path, against: int) -> bool:
+    """Whether another process' lock is in the way of one of this kind; makes no file."""
     try:
-        with Lock(path.expanduser().absolute().resolve()).waiting.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with file.open() as opened:
+            fcntl.flock(opened, against | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
@@ -91,14 +96,7 @@ class Lock:
 
     def is_held(self) -> bool:
         """Whether another process holds it; makes no file."""
-        try:
-            with self._path.open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return _is_locked(self._path, fcntl.LOCK_SH)
 
     def describe(self, **facts: int) -> None:
         """Say in the note who this process is."""

@@ -227,13 +227,7 @@ class Store:
 
     def count(self, expression: str = "") -> int:
         """Rows that a Milvus filter lets through, those just written included."""
-        found = self._client.query(
-            self.info.name,
-            filter=expression,
-            output_fields=["count(*)"],
-            consistency_level="Strong",
-        )
-        return int(found[0]["count(*)"])
+        return collections.count(self._client, self.info.name, expression)
 
     def sample(self, count: int, *, rows: int = 0, expression: str = "") -> Matrix:
         """The vectors, float32 [rows, dimension], of `count` rows, or of all where there are fewer.
@@ -274,7 +268,7 @@ class Store:
 
     def is_empty(self) -> bool:
         """Whether there is no row at all."""
-        return not collections.count(self._client, self.info.name)
+        return not self.count()
 
 
 def hit(entity: Mapping[str, Any], score: float) -> Hit:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
+import io
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipstack.search import prompts, terms
-from clipstack.settings import cache_dir
+from clipstack.settings import cache_dir, files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,8 +111,11 @@ def vectors(
         for at in range(0, len(texts), _BATCH)
     ]
     made = _different(np.concatenate(parts))
+    packed = io.BytesIO()
+    np.save(packed, made)
     with contextlib.suppress(OSError):
-        _keep(file, made)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(file, packed.getvalue())
     return made
 
 
@@ -133,13 +135,3 @@ def _different(found: Floats) -> Floats:
     alike = np.tril(unit @ unit.T > 0.9995, -1)
     kept: Floats = found[~alike.any(axis=1)]
     return kept
-
-
-def _keep(file: Path, made: Floats) -> None:
-    import numpy as np
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as opened:
-        np.save(opened, made)
-    part.replace(file)

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING
 from clipstack.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
+    from clipstack.index.schema import Matrix, Vector
     from clipstack.search.query import Term
 
-    Vector = npt.NDArray[np.float32]
-    Matrix = npt.NDArray[np.float32]
 
 # Rows whose scores say how far a kind of term spreads them.
 SAMPLE = 256

@@ -16,16 +16,11 @@ from clipstack.search.ranking import Group
 from clipstack.search.standing import marked
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from clipstack.index.schema import CollectionInfo
+    from clipstack.index.schema import CollectionInfo, Matrix, Vector
     from clipstack.index.store import Hit
     from clipstack.search.cutoff import Cutoff
     from clipstack.search.terms import Encoded
 
-    Vector = npt.NDArray[np.float32]
-    Matrix = npt.NDArray[np.float32]
 
 # Candidates for a varied choice, for groups and for a filter that Milvus can't apply: times the
 # hits wanted, and at least.

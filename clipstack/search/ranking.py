@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from clipstack.index.schema import Vector
     from clipstack.index.store import Hit
     from clipstack.search.query import GroupBy, Sort
 
-    Vector = npt.NDArray[np.float32]
 
 # How much the score counts against being unlike the hits before. Where queries of `shapes` had 16
 # drawings of one scene and 11 others that fit, 0.6 gave 8.9 different scenes in 10 hits (without:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from clipstack.encoders.base import Encoder
     from clipstack.images.decode import Limits
+    from clipstack.index.schema import Vector
 
     Pixels = npt.NDArray[np.uint8]
-    Vector = npt.NDArray[np.float32]
 
 Encoded = Union["Vector", ImageError, None]
 
