@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+
+import httpx
 
 from tests.running import Ran, process
 from tests.serving import free_port
@@ -98,3 +101,21 @@ def serving(
         finally:
             running.kill()
             running.stdout.close()
+
+
+def ask(client: httpx.Client, text: str = "a star", **more: object) -> httpx.Response:
+    return client.post("/search", json={"terms": [{"kind": "text", "value": text}], **more})
+
+
+def raw(served: Served, request: bytes) -> bytes:
+    """Bytes sent as they are; what comes back until the server hangs up or says nothing more."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as made:
+        made.sendall(request)
+        made.settimeout(2)
+        found = b""
+        try:
+            while chunk := made.recv(65536):
+                found += chunk
+        except TimeoutError:
+            pass
+        return found

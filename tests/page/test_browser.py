@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import time
 from pathlib import Path
@@ -12,42 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.page.browsing import changes, drop, look_for, names, settled
 from tests.page.pages import Served, serving
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-def look_for(page: Page, text: str) -> list[str]:
-    """Type `text` and give the names of the hits that come."""
-    _settled(page)
-    said = json.dumps(text)
-    with page.expect_response(lambda one: said in (one.request.post_data or "")) as answer:
-        page.fill("#words", text)
-    first = answer.value.json()["hits"][0]["name"]
-    expect(page.locator(".hit img").first).to_have_attribute("alt", first)
-    return names(page)
-
-
-def _settled(page: Page) -> None:
-    """Wait until the page is loaded and no search runs."""
-    expect(page.locator("#start-about")).not_to_be_empty()
-    expect(page.locator("body")).not_to_have_class(re.compile("busy"))
-
-
-def names(page: Page) -> list[str]:
-    return page.locator(".hit img").evaluate_all("all => all.map(one => one.alt)")
-
-
-def changes(page: Page, act) -> list[str]:
-    """Do something that makes another search; the names of its hits."""
-    _settled(page)
-    with page.expect_response("**/search") as answer:
-        act()
-    hits = answer.value.json()["hits"]
-    expect(page.locator(".hit")).to_have_count(len(hits))
-    if hits:
-        expect(page.locator(".hit img").first).to_have_attribute("alt", hits[0]["name"])
-    return names(page)
 
 
 def test_hits_come_while_one_types(visit) -> None:
@@ -63,22 +29,6 @@ def test_hits_come_while_one_types(visit) -> None:
     expect(page.locator(".hit")).to_have_count(0)
 
 
-def _drop(page: Page, file: Path, event: str = "drop") -> None:
-    data = base64.b64encode(file.read_bytes()).decode()
-    page.evaluate(
-        """([data, name, event]) => {
-            const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
-            const carried = new DataTransfer();
-            carried.items.add(new File([bytes], name, { type: "image/png" }));
-            const made = event === "paste"
-                ? new ClipboardEvent("paste", { clipboardData: carried, bubbles: true })
-                : new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true });
-            document.body.dispatchEvent(made);
-        }""",
-        [data, file.name, event],
-    )
-
-
 @pytest.mark.parametrize("way", ["drop", "paste", "pick"])
 def test_a_picture_finds_itself(visit, served: Served, way: str) -> None:
     file = sorted(served.world.pictures.glob("b/*.png"))[7]
@@ -86,7 +36,7 @@ def test_a_picture_finds_itself(visit, served: Served, way: str) -> None:
     if way == "pick":
         act = lambda: page.set_input_files("#file", file)  # noqa: E731
     else:
-        act = lambda: _drop(page, file, way)  # noqa: E731
+        act = lambda: drop(page, file, way)  # noqa: E731
     found = changes(page, act)
     assert found[0] == file.name
     expect(page.locator(".chip .label")).to_have_text(file.name)
@@ -178,7 +128,7 @@ def test_auto_and_a_prompt_are_asked_for(visit) -> None:
     assert request.value.post_data_json["min_score"] == "auto"
     page.get_by_text("For experts").click()
     page.select_option("#prompt", "own")
-    _settled(page)
+    settled(page)
     with page.expect_request("**/search") as request:
         page.fill("#template", "a drawing of a {}")
     asked = request.value.post_data_json
@@ -195,7 +145,7 @@ def test_one_for_each_folder_and_by_path(visit) -> None:
     assert len(found) == 3
     page.select_option("#variety", "")
     expect(page.locator(".hit")).to_have_count(60)
-    _settled(page)
+    settled(page)
     with page.expect_response("**/search") as answer:
         page.select_option("#sort", "path")
     paths = [hit["path"] for hit in answer.value.json()["hits"]]
@@ -246,7 +196,7 @@ def test_the_large_view_by_keyboard(visit) -> None:
         )
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).to_be_hidden()
-    assert page.evaluate("document.activeElement.querySelector('img')?.alt") == found[59]
+    expect(page.locator(":focus img")).to_have_attribute("alt", found[59])
 
 
 def test_copy_path(visit, served: Served) -> None:
