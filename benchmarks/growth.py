@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from html import escape
 from pathlib import Path
 
 import common
+import made
 import photos
 import rows
 from common import say
@@ -48,10 +48,10 @@ def importing(asked: argparse.Namespace, sizes: Sequence[int]) -> Curve:
     points = []
     for size in sizes:
         say(f"Importing {size} small pictures")
-        with tempfile.TemporaryDirectory(dir=asked.work) as made:
-            folder = Path(made) / "pictures"
+        with tempfile.TemporaryDirectory(dir=asked.work) as temporary:
+            folder = Path(temporary) / "pictures"
             copies(tiny[: min(sizes)], folder, size)
-            env = common.own_environment(asked.work, Path(made) / "data")
+            env = common.own_environment(asked.work, Path(temporary) / "data")
             line = common.clipstack("import", folder, "--model", "shapes", "--json")
             points.append((size, common.run(line, env=env).seconds))
     return Curve("import of pictures of 128x96, `shapes`, whole process", points)
@@ -59,23 +59,18 @@ def importing(asked: argparse.Namespace, sizes: Sequence[int]) -> Curve:
 
 def writing_and_searching(asked: argparse.Namespace, sizes: Sequence[int]) -> list[Curve]:
     """Made-up rows of 512 numbers into one database, searched at each size."""
-    from clipstack.encoders.models import describe, resolve
-
     model = common.model(asked)
-    info = describe(resolve(str(model), download=False))
-    queries = rows.vectors(30, info.dimension, seed=7)
+    info = rows.model_info(model, common.own_environment(asked.work, asked.work / "data"))
+    queries = made.vectors(30, info.dimension, seed=5)
     written, warm, cold = [], [], []
-    with tempfile.TemporaryDirectory(dir=asked.work) as data:
-        env = common.own_environment(asked.work, Path(data))
-        os.environ.update(env)
-        for size in sizes:
-            say(f"Writing and searching {size} rows")
-            (Path(data) / "clipstack.db").unlink(missing_ok=True)
-            with rows.opened(Path(data), info) as store:
-                found = rows.vectors(size, info.dimension)
-                written.append((size, rows.fill(store, found, "/pictures")))
-                times, _ = rows.search_seconds(store, queries)
+    for size in sizes:
+        say(f"Writing and searching {size} rows")
+        with tempfile.TemporaryDirectory(dir=asked.work) as data:
+            with rows.opened(Path(data), info) as collection:
+                written.append((size, rows.fill(collection, 0, size, "/pictures")))
+                times, _ = rows.search_seconds(collection, queries)
                 warm.append((size, common.middle(times)))
+            env = common.own_environment(asked.work, Path(data))
             line = common.clipstack("search", "a dog", "-q")
             runs = [common.run(line, env=env).seconds for _ in range(2 if asked.quick else 5)]
             cold.append((size, common.middle(runs)))
@@ -163,7 +158,7 @@ def main() -> None:
     asked = common.options(__doc__).parse_args()
     print(common.machine() + "\n")
     small = [100, 1000] if asked.quick else [1000, 10_000]
-    large = [1000, 10_000] if asked.quick else [1000, 10_000, 100_000]
+    large = [1000, 10_000] if asked.quick else [1000, 10_000, 100_000, 1_000_000]
     curves = [importing(asked, small), *writing_and_searching(asked, large)]
     print(table(curves))
     plotted = asked.work / PLOT.name if asked.quick else PLOT

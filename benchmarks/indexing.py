@@ -28,6 +28,7 @@ import photos
 from common import Ran, Unavailable, say
 
 SMALL, LARGE = (500, 375), (4000, 3000)
+RCLIP = common.release("rclip")
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Bench:
 
         def once(folder: Path, count: int) -> tuple[float, int]:
             home = rclip_home(self.work, self.model, edge)
-            python = common.peer_python("rclip", self.work)
+            python = rclip_python(self.work)
             (home / "db.sqlite3").unlink(missing_ok=True)
             env = os.environ | {"RCLIP_DATADIR": str(home)}
             line = [python, common.PEERS / "run_rclip.py", edge, "-t", "1", "dog"]
@@ -150,6 +151,15 @@ class Engine:
         return found.pictures, 0
 
 
+def rclip_python(work: Path) -> Path:
+    """The Python of rclip's environment.
+
+    Raises:
+        Unavailable: it can't be installed.
+    """
+    return common.peer_python("rclip", work, least=(3, 12))
+
+
 def rclip_home(work: Path, model: Path, edge: int) -> Path:
     """A data folder of rclip's with the model's weights as it reads them.
 
@@ -157,7 +167,7 @@ def rclip_home(work: Path, model: Path, edge: int) -> Path:
         Unavailable: they can't be exported.
     """
     home = work / f"rclip-{edge}"
-    if not (home / "tokenizer").is_dir():
+    if not (home / "LICENSE").is_file():
         spec = importlib.util.find_spec("open_clip")
         if spec is None or spec.origin is None:
             raise Unavailable("needs `pip install --no-deps open_clip_torch` for its vocabulary")
@@ -217,11 +227,12 @@ def memory(bench: Bench, few: int, many: int) -> None:
     print(common.table([heading, "peak memory of all processes", "rate"], rows) + "\n")
 
 
-def copies(originals: list[Path], folder: Path, count: int) -> None:
-    """`count` files, no two with the same bytes: a number follows the end of each JPEG."""
+def copies(originals: list[Path], folder: Path, count: int, first: int = 0) -> None:
+    """`count` files, no two with the same bytes: a number, from `first` on, follows the end of each
+    JPEG."""
     folder.mkdir(parents=True, exist_ok=True)
     contents = [path.read_bytes() for path in originals]
-    for number in range(count):
+    for number in range(first, first + count):
         data = contents[number % len(contents)] + number.to_bytes(4, "big")
         (folder / f"{number:06d}.jpg").write_bytes(data)
 
@@ -242,8 +253,8 @@ def main() -> None:
         Contestant("`clipstack import`, the whole process", bench.clipstack()),
         Contestant("its engine alone, no files", engine.once),
         Contestant(f"the machine's matrix product, {engine.encoder.precision}", engine.limit),
-        Contestant("rclip 3.3.0, at 224 pixels as the others", bench.rclip(224)),
-        Contestant("rclip 3.3.0 as it comes, at 256 pixels", bench.rclip(256)),
+        Contestant(f"{RCLIP}, at 224 pixels as the others", bench.rclip(224)),
+        Contestant(f"{RCLIP} as it comes, at 256 pixels", bench.rclip(256)),
         Contestant(
             "sentence-transformers, batches of 32",
             bench.peer("transformers", "run_sentence_transformers.py"),
@@ -265,7 +276,7 @@ def main() -> None:
             "the same, every JPEG decoded at its full size",
             bench.clipstack(common.HERE / "full_decode.py"),
         ),
-        Contestant("rclip 3.3.0, at 224 pixels", bench.rclip(224)),
+        Contestant(f"{RCLIP}, at 224 pixels", bench.rclip(224)),
     ]
     title = f"{large} photographs of 12 megapixels"
     compare(title, large_ones, bench.work / "photos" / f"large-{large}", large, rounds)

@@ -1,10 +1,10 @@
 """The benchmarks in, `README.md` of this folder with their fresh figures out.
 
-    python benchmarks/report.py [NAME ...] [--quick] [--work DIR] [--model DIR]
+    python benchmarks/report.py [NAME ...] [--quick] [--work DIR] [--model DIR] [--old CHECKOUT]
 
-Runs those named, or all: everyday, service, stack, indexing, int8, searching, growth, gpu, cutoff,
-facts and page. What each prints goes between `<!-- NAME -->` and `<!-- /NAME -->`; one that fails
-leaves its section be.
+Runs those named, or all: everyday, service, stack, indexing, int8, searching, scale, exchange,
+growth, gpu, cutoff, facts, page and searchers. What each prints goes between `<!-- NAME -->` and
+`<!-- /NAME -->`; one that fails leaves its section be.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ NAMES = {
     "indexing": ([], ["--quick"]),
     "int8": ([], ["--quick"]),
     "searching": ([], ["--quick"]),
+    "scale": ([], ["--quick"]),
+    "exchange": ([], ["--quick"]),
     "growth": ([], ["--quick"]),
     "gpu": ([], ["--quick"]),
     "cutoff": ([], ["--quick"]),
     "facts": ([], ["--quick"]),
     "page": ([], ["--quick"]),
+    "searchers": ([], ["--quick"]),
 }
 _WITH_MODEL = set(NAMES) - {"everyday", "stack", "cutoff", "facts"}
 _WITH_WORK = (_WITH_MODEL | {"facts"}) - {"service"}
@@ -56,6 +59,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="little of everything, once")
     parser.add_argument("--work", help="where pictures, models and peers are kept")
     parser.add_argument("--model", help="a folder; a random ViT-B/32 by default")
+    parser.add_argument("--old", help="for scale: a checkout of clipstack on Milvus Lite")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(NAMES):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; {', '.join(NAMES)} are")
@@ -64,6 +68,7 @@ def main() -> int:
         options = list(NAMES[name][asked.quick])
         options += ["--model", asked.model] if asked.model and name in _WITH_MODEL else []
         options += ["--work", asked.work] if asked.work and name in _WITH_WORK else []
+        options += ["--old", asked.old] if asked.old and name == "scale" else []
         line = [sys.executable, str(HERE / f"{name}.py"), *options]
         print(f"== {name}", file=sys.stderr, flush=True)
         done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=False)

@@ -3,8 +3,8 @@
     python benchmarks/searching.py [--quick] [--rounds 9]
 
 Cold: from the start of the process to its end, by words and by a picture, clipstack and rclip in
-turn on the same rows with the same ViT-B/32. Warm: Milvus Lite as clipstack asks it, beside FAISS.
-Prints Markdown.
+turn on the same rows with the same ViT-B/32. Warm: clipstack's index in one process, beside FAISS.
+`scale.py` has the figures of more rows. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import argparse
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import common
+import made
 import numpy as np
 import photos
 import rows
 from common import Ran, Unavailable, say
-from indexing import rclip_home
+from indexing import RCLIP, rclip_home, rclip_python
 
 DIMENSION = 512
 
@@ -39,47 +39,34 @@ class Cold:
         self.picture = photos.make(self.work / "photos" / "query", 1, (500, 375))[0]
         self.data = self.work / "search-data"
         self.env = common.own_environment(self.work, self.data)
-        self.vectors = rows.vectors(count, DIMENSION)
         self._fill_clipstack()
 
     def _fill_clipstack(self) -> None:
-        from clipstack.encoders.models import describe, resolve
-
         shutil.rmtree(self.data, ignore_errors=True)
-        os.environ.update(self.env)
-        info = describe(resolve(str(self.model), download=False))
+        info = rows.model_info(self.model, self.env)
         say(f"Writing {self.count} rows")
-        with rows.opened(self.data, info) as store:
-            rows.fill(store, self.vectors, self.folder)
+        with rows.opened(self.data, info) as collection:
+            rows.fill(collection, 0, self.count, self.folder)
 
     def fill_rclip(self) -> Path:
-        """rclip's database as its own code lays it out.
+        """rclip's database with the same rows, by its own code.
 
         Raises:
             Unavailable: it is not to be had.
         """
         home = rclip_home(self.work, self.model, 224)
-        python = common.peer_python("rclip", self.work)
-        (home / "db.sqlite3").unlink(missing_ok=True)
-        layout = f"from rclip.db import DB; DB({str(home / 'db.sqlite3')!r}).close()"
-        common.run([python, "-c", layout])
-        values = (
-            (rows.path_of(self.folder, number), 0.0, 1, vector.tobytes(), f"{number:032x}")
-            for number, vector in enumerate(self.vectors)
-        )
-        with sqlite3.connect(home / "db.sqlite3") as database:
-            database.executemany(
-                "insert into images (filepath, modified_at, size, vector, hash)"
-                " values (?, ?, ?, ?, ?)",
-                values,
-            )
+        python = rclip_python(self.work)
+        database = home / "db.sqlite3"
+        database.unlink(missing_ok=True)
+        script = common.PEERS / "fill_rclip.py"
+        common.run([python, script, database, 0, self.count, DIMENSION, self.folder])
         return home
 
     def clipstack(self, *query: object) -> Ran:
         return common.run(common.clipstack("search", *query, "-k", "10", "-q"), env=self.env)
 
     def rclip(self, home: Path, query: object) -> Ran:
-        python = common.peer_python("rclip", self.work)
+        python = rclip_python(self.work)
         line = [python, common.PEERS / "run_rclip.py", 224, "-n", "-f", "-t", "10", query]
         return common.run(line, env=os.environ | {"RCLIP_DATADIR": str(home)}, cwd=self.folder)
 
@@ -94,8 +81,8 @@ def cold(asked: argparse.Namespace, count: int, rounds: int) -> None:
     problem = ""
     try:
         home = bench.fill_rclip()
-        ways["rclip 3.3.0, `a dog`"] = lambda: bench.rclip(home, "a dog")
-        ways["rclip 3.3.0, a picture"] = lambda: bench.rclip(home, bench.picture)
+        ways[f"{RCLIP}, `a dog`"] = lambda: bench.rclip(home, "a dog")
+        ways[f"{RCLIP}, a picture"] = lambda: bench.rclip(home, bench.picture)
     except Unavailable as error:
         problem = str(error)
     found: dict[str, list[Ran]] = {name: [] for name in ways}
@@ -111,7 +98,7 @@ def cold(asked: argparse.Namespace, count: int, rounds: int) -> None:
         peak = common.megabytes(max(run.peak for run in runs))
         shown.append([name, f"{common.middle(times):.2f} s", common.spread(times, "s", 2), peak])
     if problem:
-        shown.append(["rclip 3.3.0", "not run", problem, ""])
+        shown.append([RCLIP, "not run", problem, ""])
     print(common.table([f"cold, {count:,} rows", "median", "from, to", "peak memory"], shown))
     if not problem:
         names = list(ways)
@@ -127,27 +114,28 @@ def cold(asked: argparse.Namespace, count: int, rounds: int) -> None:
 
 def warm(asked: argparse.Namespace, sizes: list[int], queries: int) -> None:
     """Prints the table of searches with everything in memory."""
-    from clipstack.encoders.models import describe, resolve
-
-    info = describe(resolve(str(common.model(asked)), download=False))
-    questions = rows.vectors(queries, DIMENSION, seed=7)
+    info = rows.model_info(
+        common.model(asked), common.own_environment(asked.work, asked.work / "data")
+    )
+    questions = made.vectors(queries, DIMENSION, seed=5)
     shown = []
     for size in sizes:
         say(f"Warm searches among {size} rows")
-        found = rows.vectors(size, DIMENSION, seed=3)
+        blocks = [vectors for _, vectors in made.blocks(0, size, DIMENSION, "/pictures")]
+        found = np.concatenate(blocks)
         exact = np.argsort(-(questions @ found.T), axis=1)[:, :10]
-        with rows.throw_away(asked.work, info) as store:
-            written = rows.fill(store, found, "/pictures")
-            times, hits = rows.search_seconds(store, questions)
-        paths = [[rows.path_of("/pictures", at) for at in row] for row in exact]
+        with rows.throw_away(asked.work, info) as collection:
+            written = rows.fill(collection, 0, size, "/pictures")
+            times, hits = rows.search_seconds(collection, questions)
+        paths = [[made.path_of("/pictures", at) for at in row] for row in exact]
         line = f"{1000 * common.middle(times):.2f} ms"
         shown.append(
-            [f"{size:,}", "Milvus Lite, FLAT", line, _recall(hits, paths), f"{written:.1f} s"]
+            [f"{size:,}", "clipstack, exact", line, _recall(hits, paths), f"{written:.1f} s"]
         )
         shown += _faiss(asked.work, found, questions, exact)
     print(common.table(["rows", "index", "median", "recall@10", "to write or build"], shown))
     print(f"\n{queries} queries, one at a time, for ten hits; {DIMENSION} numbers a vector.")
-    print("Milvus Lite also gives the path and the facts of each hit; FAISS gives numbers only.\n")
+    print("clipstack also gives the path and the facts of each hit; FAISS gives numbers only.\n")
 
 
 def _faiss(

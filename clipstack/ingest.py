@@ -1,11 +1,9 @@
-"""Settings and sources in, an import's summary out: opens what the pipeline runs on."""
+"""An import by the settings: opens the collection and the model that the pipeline runs on."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -13,19 +11,17 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from clipstack.errors import ClipstackError, ImageError, UsageError
 from clipstack.images.decode import Limits
 from clipstack.images.scan import scan
-from clipstack.index import collections, indexes, upkeep
-from clipstack.index.indexes import Index
-from clipstack.index.store import Store
+from clipstack.index.base import Collection, Index, check_name, require_same_model
+from clipstack.index.connect import connect, is_there
+from clipstack.index.vector_index import VectorIndex
 from clipstack.patience import Patience
 from clipstack.pipeline import Events, Found, Summary, ingest, plan
 from clipstack.settings import Settings
-from clipstack.workspace import encoder_for, has_database, model_for, open_database
+from clipstack.workspace import encoder_for, model_for
 
 if TYPE_CHECKING:
     from clipstack.encoders.base import Encoder, ModelInfo
-    from clipstack.index.client import Client
-    from clipstack.index.database import Database
-    from clipstack.index.server import Server
+    from clipstack.index.schema import CollectionInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ def run(
         PrerequisiteError: the model is not on this machine and not to be had.
         ClipstackError: the collection holds another model's vectors.
     """
-    collections.check_name(settings.collection)
+    check_name(settings.collection)
     stop = threading.Event()
     if count and "-" not in request.sources:
         threading.Thread(target=_count, args=(request, progress, stop), daemon=True).start()
@@ -90,15 +86,14 @@ def run(
         if request.dry_run:
             return _plan(settings, request, progress)
         patience = Patience(settings.patience, progress, hint=_STAYS)
-        loading = _Loading(settings, patience, progress.note)
-        with open_database(settings, create=True, patience=patience) as database:
-            store, model = _open_store(settings, database, download, progress.note)
+        with connect(settings, create=True, patience=patience) as index:
+            collection, model = _collection(settings, index, download, progress.note)
             limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
             return ingest(
                 _found(request),
-                store,
+                collection,
                 model,
-                partial(loading.encoder, model),
+                partial(_encoder, settings, model, patience, progress.note),
                 # Enough to keep every service of a fleet busy.
                 batch_size=settings.batch_size * max(1, len(settings.encoder_url.split())),
                 limits=limits,
@@ -110,83 +105,82 @@ def run(
         stop.set()
 
 
-class _Loading:
-    """The model's way into memory: beside the opening of the database where that is new.
-
-    Whatever is imported then has to be encoded, by a model that no collection has a say in.
-    """
-
-    def __init__(self, settings: Settings, patience: Patience, note: Callable[[str], None]) -> None:
-        self._encoder = partial(encoder_for, settings, patience=patience, say=note)
-        self._ahead: Future[Encoder] | None = None
-        if has_database(settings) or settings.encoder_url:
-            return
-        pool = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._ahead = pool.submit(lambda: self._load(model_for(settings, None, download=False)))
-        pool.shutdown(wait=False)
-
-    def encoder(self, model: ModelInfo) -> Encoder:
-        """The model, ready for pictures."""
-        if self._ahead is not None:
-            with contextlib.suppress(ClipstackError):  # it is tried again, and then says why
-                encoder = self._ahead.result()
-                if encoder.info == model:
-                    return encoder
-        return self._load(model)
-
-    def _load(self, model: ModelInfo) -> Encoder:
-        encoder = self._encoder(model)
-        encoder.warm_up()
-        return encoder
+def _encoder(
+    settings: Settings, model: ModelInfo, patience: Patience, note: Callable[[str], None]
+) -> Encoder:
+    """The model, ready for pictures."""
+    encoder = encoder_for(settings, model, patience=patience, say=note)
+    encoder.warm_up()
+    return encoder
 
 
 def _plan(settings: Settings, request: Request, progress: Progress) -> Summary:
-    if not has_database(settings):
+    name = settings.collection
+    if not is_there(settings):
         return plan(_found(request), None, progress)
-    with open_database(settings) as database:
-        store = None
-        if collections.exists(database.client, settings.collection):
-            info = collections.get_info(database.client, settings.collection)
-            _make_ready(settings, database, info.name, progress.note)
-            store = Store(database.client, info)
-        return plan(_found(request), store, progress)
+    with connect(settings) as index:
+        collection = None
+        if index.exists(name):
+            collection = index.collection(name, patience=settings.patience, note=progress.note)
+        return plan(_found(request), collection, progress)
 
 
-def _open_store(
+def _collection(
     settings: Settings,
-    database: Database | Server,
+    index: Index,
     download: Callable[[int, int], None] | None,
     note: Callable[[str], None],
-) -> tuple[Store, ModelInfo]:
-    client, name = database.client, settings.collection
-    info = collections.get_info(client, name) if collections.exists(client, name) else None
-    if info and not settings.is_default("metric") and settings.metric != info.metric:
+) -> tuple[Collection, ModelInfo]:
+    """The collection to import into, and its model."""
+    info = _existing(settings, index)
+    if info is None:
+        index.check_vector_index(_vector_index(settings))
+    model = model_for(settings, info, download=True, progress=download)
+    if info is None:
+        info = _created(settings, index, model)
+    return index.collection(info.name, patience=settings.patience, note=note), model
+
+
+def _existing(settings: Settings, index: Index) -> CollectionInfo | None:
+    """The collection as it is, where there is one.
+
+    Raises:
+        UsageError: it has another metric, or another index on vectors, than asked for.
+    """
+    name = settings.collection
+    if not index.exists(name):
+        return None
+    info = index.info(name)
+    if not settings.is_default("metric") and settings.metric != info.metric:
         raise UsageError(
             f"collection {name!r} compares by {info.metric}, not {settings.metric}",
             hint="A collection keeps its metric. Import into another with --collection NAME.",
         )
-    wanted = Index.of(settings.index, settings.index_params)
-    if info and settings.origins.get("index") == "--index":
-        _require_index(client, info.name, wanted)
-    model = model_for(settings, info, download=True, progress=download)
-    info = info or collections.create(client, name, model, settings.metric, wanted)
-    _make_ready(settings, database, info.name, note)
-    return Store(client, info), model
+    if settings.origins.get("index") == "--index":
+        wanted = index.check_vector_index(_vector_index(settings))
+        have = index.describe(info.name).index
+        if have and have.type != wanted.type:
+            raise UsageError(
+                f"collection {info.name!r} has the index {have.type}, not {wanted.type}",
+                hint="A collection keeps its index. Import into another with --collection NAME.",
+            )
+    return info
 
 
-def _require_index(client: Client, name: str, wanted: Index) -> None:
-    have = indexes.describe(client, name)
-    if have and have.type != indexes.check(wanted, embedded=client.embedded).type:
-        raise UsageError(
-            f"collection {name!r} has the index {have.type}, not {wanted.type}",
-            hint="A collection keeps its index. Import into another with --collection NAME.",
-        )
+def _created(settings: Settings, index: Index, model: ModelInfo) -> CollectionInfo:
+    """A new collection, or the one that another import has made meanwhile."""
+    try:
+        return index.create(settings.collection, model, settings.metric, _vector_index(settings))
+    except ClipstackError:
+        info = _existing(settings, index)
+        if info is None:
+            raise
+        require_same_model(info, model)
+        return info
 
 
-def _make_ready(
-    settings: Settings, database: Database | Server, name: str, note: Callable[[str], None]
-) -> None:
-    upkeep.ensure_loaded(database.client, name, patience=settings.patience, note=note)
+def _vector_index(settings: Settings) -> VectorIndex:
+    return VectorIndex.of(settings.index, settings.index_params)
 
 
 def _found(request: Request) -> Iterator[Found]:

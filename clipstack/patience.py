@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
@@ -35,6 +38,28 @@ class Interrupted(ClipstackError):
 
     def __init__(self) -> None:
         super().__init__("interrupted")
+
+
+@contextlib.contextmanager
+def ctrl_c(interrupt: threading.Event) -> Iterator[None]:
+    """Ctrl-C sets `interrupt`; a second Ctrl-C ends the process at once.
+
+    An exception in the midst of a call would leave locks of gRPC taken, and a thread that writes
+    would wait for them for ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(_number: int, _frame: object) -> None:
+        interrupt.set()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Patience:

@@ -1,4 +1,4 @@
-"""Files in, rows of a collection out: scan, decode, encode and write, side by side.
+"""An import: files are scanned, decoded, encoded and written as rows, side by side.
 
 Decoding runs in threads, encoding in the caller's, writing in one more. Every queue is bounded,
 so memory does not grow with the number of files. What is written stays written: an import that
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import signal
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -24,9 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from clipstack.encoders.base import Encoder, ModelInfo
 from clipstack.errors import ClipstackError, ImageError
 from clipstack.images.scan import ImageFile
+from clipstack.index.base import Collection, Known
 from clipstack.index.schema import Row, row_id
-from clipstack.index.store import Known, Store
-from clipstack.patience import Interrupted, Waiting
+from clipstack.patience import Interrupted, Waiting, ctrl_c
 from clipstack.writing import Writer
 
 if TYPE_CHECKING:
@@ -102,25 +101,29 @@ class Prepared(NamedTuple):
         return Outcome.UNCHANGED if known.digest == self.digest else Outcome.CHANGED
 
 
-def plan(files: Iterable[Found], store: Store | None, events: Events) -> Summary:
+def plan(files: Iterable[Found], collection: Collection | None, events: Events) -> Summary:
     """What an import would do, from names, sizes and times alone; nothing is decoded or written.
 
     Args:
-        store: the collection, or None when it does not exist yet.
+        collection: None when it does not exist yet.
     """
     started = time.monotonic()
     summary = Summary()
-    for outcome, item in _compare(files, store):
-        if isinstance(item, ImageError):
+    for item in _compare(files, collection):
+        if isinstance(item, int):
+            _count(summary, events, Outcome.UNCHANGED, item)
+        elif isinstance(item, ImageError):
             summary.failures.append(item)
-        _count(summary, events, outcome, 1)
+            _count(summary, events, Outcome.FAILED, 1)
+        else:
+            _count(summary, events, Outcome.CHANGED if item.known else Outcome.NEW, 1)
     summary.seconds = time.monotonic() - started
     return summary
 
 
 def ingest(
     files: Iterable[Found],
-    store: Store,
+    collection: Collection,
     model: ModelInfo,
     load: Callable[[], Encoder],
     *,
@@ -130,7 +133,7 @@ def ingest(
     fail_fast: bool = False,
     interrupt: threading.Event | None = None,
 ) -> Summary:
-    """Bring every picture of `files` into `store`, once.
+    """Bring every picture of `files` into `collection`, once.
 
     A file whose path, size and time are known costs nothing more; one whose bytes are known under
     any path costs no encoding. Ctrl-C writes what is encoded and returns with `interrupted` set.
@@ -141,12 +144,12 @@ def ingest(
         interrupt: set by Ctrl-C, for those who wait for something.
 
     Raises:
-        ClipstackError: the encoder or Milvus failed; what was written before stays.
+        ClipstackError: the encoder or the index failed; what was written before stays.
     """
     started = time.monotonic()
     interrupt = interrupt or threading.Event()
-    with _ctrl_c(interrupt):
-        run = _Run(store, model, load, batch_size, limits, events, fail_fast, interrupt)
+    with ctrl_c(interrupt):
+        run = _Run(collection, model, load, batch_size, limits, events, fail_fast, interrupt)
         try:
             with contextlib.suppress(Interrupted):
                 run.run(files)
@@ -161,48 +164,29 @@ def ingest(
     return run.summary
 
 
-@contextlib.contextmanager
-def _ctrl_c(interrupt: threading.Event) -> Iterator[None]:
-    """Ctrl-C sets `interrupt`; a second Ctrl-C ends the process at once.
-
-    An exception in the midst of a call would leave locks of gRPC taken, and the writer would wait
-    for them for ever.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(_number: int, _frame: object) -> None:
-        interrupt.set()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _compare(
-    files: Iterable[Found], store: Store | None
-) -> Iterator[tuple[Outcome, Candidate | ImageError | None]]:
-    """Tell what is new or seems changed (with its candidate) from what is as the store knows it."""
+    files: Iterable[Found], collection: Collection | None
+) -> Iterator[int | Candidate | ImageError]:
+    """Tell which files are new or seem changed: candidates, errors, and numbers of files that are
+    as the collection knows them."""
     rest = iter(files)
     while chunk := list(islice(rest, _LOOKUP)):
-        ids = [row_id(item.path) for item in chunk if isinstance(item, ImageFile)]
-        known = store.known(ids) if store and ids else {}
-        for file in chunk:
+        ids = [row_id(item.path) if isinstance(item, ImageFile) else "" for item in chunk]
+        known = collection.known([id for id in ids if id]) if collection else {}
+        unchanged = 0
+        items: list[Candidate | ImageError] = []
+        for id, file in zip(ids, chunk, strict=True):
             if isinstance(file, ImageError):
-                yield Outcome.FAILED, file
+                items.append(file)
                 continue
-            key = row_id(file.path)
-            before = known.get(key)
-            if before is None:
-                yield Outcome.NEW, Candidate(file, key, None)
-            elif (before.size, before.mtime_ns) == (file.size, file.mtime_ns):
-                yield Outcome.UNCHANGED, None
+            before = known.get(id)
+            if before and before.size == file.size and before.mtime_ns == file.mtime_ns:
+                unchanged += 1
             else:
-                yield Outcome.CHANGED, Candidate(file, key, before)
+                items.append(Candidate(file, id, before))
+        if unchanged:
+            yield unchanged
+        yield from items
 
 
 def _count(summary: Summary, events: Events, outcome: Outcome, count: int) -> None:
@@ -215,7 +199,7 @@ class _Run:
 
     def __init__(
         self,
-        store: Store,
+        collection: Collection,
         model: ModelInfo,
         load: Callable[[], Encoder],
         batch_size: int,
@@ -226,7 +210,7 @@ class _Run:
     ) -> None:
         self.summary = Summary()
         self._interrupt = interrupt
-        self._store = store
+        self._collection = collection
         self._model = model
         self._load = load
         self._batch_size = batch_size
@@ -235,7 +219,7 @@ class _Run:
         self._fail_fast = fail_fast
         self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._writer: Writer[Counter[Outcome]] = Writer(store)
+        self._writer: Writer[Counter[Outcome]] = Writer(collection)
         self._encoder: Future[Encoder] | None = None
         self._waiting: OrderedDict[str, list[Prepared]] = OrderedDict()
         self._remembered: OrderedDict[str, Vector] = OrderedDict()
@@ -251,7 +235,7 @@ class _Run:
             self._encode_batch()
 
     def close(self) -> None:
-        """Stop the stages; what is on its way to the store still arrives."""
+        """Stop the stages; what is on its way to the index still arrives."""
         self._decoders.shutdown(wait=True, cancel_futures=True)
         try:
             self._count_written(self._writer.settled(0))
@@ -268,9 +252,9 @@ class _Run:
                 close()
 
     def _candidates(self, files: Iterable[Found]) -> Iterator[Candidate]:
-        for outcome, item in _compare(files, self._store):
-            if item is None:
-                _count(self.summary, self._events, outcome, 1)
+        for item in _compare(files, self._collection):
+            if isinstance(item, int):
+                _count(self.summary, self._events, Outcome.UNCHANGED, item)
             elif isinstance(item, ImageError):
                 self._fail(item)
                 if self.summary.stopped:
@@ -319,10 +303,12 @@ class _Run:
         """Write at once what has a vector already; queue the rest by digest for the encoder."""
         unseen = {p.digest for p in group} - self._remembered.keys() - self._waiting.keys()
         if self._began_empty is None:
-            self._began_empty = self._store.is_empty()
+            self._began_empty = self._collection.is_empty()
+        # What this import wrote into an empty collection it remembers. What another import writes
+        # there meanwhile may be encoded once more; the vectors are the same.
         if self._began_empty and len(self._remembered) < _REMEMBERED:
-            unseen = set()  # all that is stored was written here, and is remembered
-        for digest, vector in self._store.vectors_by_digest(unseen).items():
+            unseen = set()
+        for digest, vector in self._collection.vectors_by_digest(unseen).items():
             self._remember(digest, vector)
         ready: list[tuple[Prepared, Vector]] = []
         for item in group:

@@ -1,4 +1,4 @@
-"""A target's collection in, what it was the last time it was searched out.
+"""What a target's collection was the last time it was searched.
 
 Only a guess that saves time: whoever uses it compares it with what the collection says of itself.
 """

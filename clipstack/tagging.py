@@ -1,22 +1,26 @@
-"""Settings, pictures and tags in; the pictures with their tags as they are now out."""
+"""The user's own tags of pictures: found, changed and counted."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from clipstack.errors import NotFoundError, UsageError
-from clipstack.index import collections, upkeep
-from clipstack.index.tags import Tagged, Tags
+from clipstack.index.base import Collection, Tagged
+from clipstack.index.connect import connect
+from clipstack.index.filters.syntax import under
+from clipstack.index.schema import row_id
 from clipstack.index.words import check_tag, folded
 from clipstack.settings import Settings
-from clipstack.workspace import open_database
 
 STDIN = "-"
+MOST_TAGS = 100
 _ID = re.compile(r"[0-9a-f]{32}")
+_READ = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,14 @@ class Result:
     """What was done.
 
     Attributes:
-        pictures: those named, with their tags.
+        pictures: those named, with their tags as they are now.
+        changed: ids of those whose tags are not what they were.
         missing: what was named and is not in the collection.
     """
 
     collection: str
     pictures: list[Tagged]
+    changed: frozenset[str]
     missing: list[str]
 
 
@@ -57,34 +63,90 @@ def tag(
         raise UsageError(f"{', '.join(sorted(both))}: to be added and removed at once")
     names = list(dict.fromkeys(_names(given, stdin)))
     if not names:
-        return Result(settings.collection, [], [])
-    with open_database(settings) as database:
-        info = collections.get_info(database.client, settings.collection)
-        upkeep.ensure_loaded(database.client, info.name, patience=settings.patience, note=note)
-        tags = Tags(database.client, info)
-        pictures, missing = tags.find(names)
+        return Result(settings.collection, [], frozenset(), [])
+    with connect(settings) as index:
+        collection = index.collection(settings.collection, patience=settings.patience, note=note)
+        name = collection.info.name
+        pictures, missing = _find(collection, names)
         if not pictures:
             more = f" nor are {len(missing) - 1} more" if len(missing) > 1 else ""
             raise NotFoundError(
-                f"{missing[0]} is not in the collection {info.name!r}{more}",
+                f"{missing[0]} is not in the collection {name!r}{more}",
                 hint="Import it first: `clipstack import PATH`; "
                 "or name another collection with --collection.",
             )
-        if adds or removes:
-            pictures = tags.change(pictures, adds, removes)
-        return Result(info.name, pictures, missing)
+        changes = _changes(pictures, adds, removes)
+        ids = list(changes)
+        for start in range(0, len(ids), _READ):  # others can write in between
+            collection.set_tags({id: changes[id] for id in ids[start : start + _READ]})
+    pictures = [one._replace(tags=changes.get(one.id, one.tags)) for one in pictures]
+    return Result(name, pictures, frozenset(changes), missing)
 
 
 def count(settings: Settings, note: Callable[[str], None]) -> list[tuple[str, int]]:
-    """Every tag in `settings.collection` and on how many pictures, the most used first.
+    """Every tag in `settings.collection`, as it is mostly written, and on how many pictures; the
+    most used first.
 
     Raises:
         NotFoundError: there is no such collection.
     """
-    with open_database(settings) as database:
-        info = collections.get_info(database.client, settings.collection)
-        upkeep.ensure_loaded(database.client, info.name, patience=settings.patience, note=note)
-        return Tags(database.client, info).count()
+    spellings: dict[str, Counter[str]] = {}
+    with connect(settings) as index:
+        collection = index.collection(settings.collection, patience=settings.patience, note=note)
+        for picture in collection.all_tagged():
+            for tag in picture.tags:
+                spellings.setdefault(folded(tag), Counter())[tag] += 1
+    counts = [(_mostly(written), written.total()) for written in spellings.values()]
+    return sorted(counts, key=lambda item: (-item[1], item[0]))
+
+
+def _mostly(written: Counter[str]) -> str:
+    return min(written, key=lambda tag: (-written[tag], tag))
+
+
+def _find(collection: Collection, given: Sequence[str]) -> tuple[list[Tagged], list[str]]:
+    """The pictures meant, in order and each once, and what of `given` means none.
+
+    Args:
+        given: ids, and absolute paths of pictures and of folders, whose every picture is meant.
+    """
+    pictures: dict[str, Tagged] = {}
+    missing: list[str] = []
+    for start in range(0, len(given), _READ):
+        chunk = given[start : start + _READ]
+        ids = {one: row_id(one) if one.startswith("/") else one for one in chunk}
+        stored = collection.tagged(sorted(set(ids.values())))
+        for one in chunk:
+            meant = [stored[ids[one]]] if ids[one] in stored else []
+            if not meant and one.startswith("/"):
+                meant = list(collection.all_tagged(under(one)))
+            if not meant:
+                missing.append(one)
+            for picture in meant:
+                pictures.setdefault(picture.id, picture)
+    return list(pictures.values()), missing
+
+
+def _changes(
+    pictures: Sequence[Tagged], add: Sequence[str], remove: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """By id, the new tags of the pictures whose tags change when some are added and removed,
+    whatever their case.
+
+    Raises:
+        UsageError: a picture would have more than `MOST_TAGS`.
+    """
+    away = set(map(folded, remove))
+    changes: dict[str, tuple[str, ...]] = {}
+    for picture in pictures:
+        kept = {folded(tag): tag for tag in picture.tags if folded(tag) not in away}
+        for tag in add:
+            kept.setdefault(folded(tag), tag)
+        if len(kept) > MOST_TAGS:
+            raise UsageError(f"{picture.path}: more than {MOST_TAGS} tags")
+        if (tags := tuple(kept.values())) != picture.tags:
+            changes[picture.id] = tags
+    return changes
 
 
 def _names(given: Sequence[str], stdin: BinaryIO) -> Iterator[str]:

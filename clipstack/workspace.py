@@ -1,67 +1,20 @@
-"""Settings in; the open database, the model a collection asks for, and its encoder out."""
+"""The model that settings and a collection ask for, and its encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from clipstack import encoders
 from clipstack.encoders.base import Encoder, ModelInfo
-from clipstack.errors import ClipstackError, NotFoundError, UsageError
-from clipstack.index.collections import require_same_model
+from clipstack.errors import ClipstackError, UsageError
+from clipstack.index.base import require_same_model
 from clipstack.index.schema import CollectionInfo
 from clipstack.patience import Patience
 from clipstack.settings import Settings
 
-if TYPE_CHECKING:
-    from clipstack.index.database import Database
-    from clipstack.index.server import Server
-
-
 _LAST: list[Encoder] = []
 """Keeps the encoder in memory to the end of the process, which frees it 20 times faster."""
-
-
-def has_database(settings: Settings) -> bool:
-    """Whether there is anything to open; a server is taken to be there."""
-    return bool(settings.milvus_uri) or settings.database.exists()
-
-
-def open_database(
-    settings: Settings, *, create: bool = False, patience: Patience | None = None
-) -> Database | Server:
-    """Open the target's database; a context manager that closes it.
-
-    Args:
-        create: make the embedded database when there is none yet.
-        patience: with a server that goes away later; `settings.wait` by default.
-
-    Raises:
-        NotFoundError: without `create`, there is no embedded database.
-        UnreachableError: another process holds the file for longer than `settings.wait`, or the
-            server does not answer or refuses the token.
-        UsageError: the server's address is none, or a TLS file can't be read.
-    """
-    if settings.milvus_uri:
-        from clipstack.index.server import Server, Tls
-
-        return Server(
-            settings.milvus_uri,
-            token=settings.milvus_token,
-            database=settings.milvus_database,
-            tls=Tls.of(settings),
-            wait=settings.wait,
-            patience=patience,
-        )
-    if not has_database(settings) and not create:
-        raise NotFoundError(
-            f"nothing is imported yet: there is no {settings.database}",
-            hint="Start with `clipstack import FOLDER`, or `clipstack demo` to see it work.",
-        )
-    from clipstack.index.database import Database
-
-    return Database(settings.database, wait=settings.wait)
 
 
 def model_for(

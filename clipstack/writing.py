@@ -1,4 +1,4 @@
-"""Rows in, the same rows in the store out, written beside whatever else goes on."""
+"""A thread that writes rows to a collection, beside whatever else goes on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from clipstack.index.base import Collection
 from clipstack.index.schema import Row
-from clipstack.index.store import Store
 
 Tag = TypeVar("Tag")
 
@@ -16,19 +16,19 @@ _IN_FLIGHT = 4
 
 
 class Writer(Generic[Tag]):
-    """One thread that writes to `store`, in order.
+    """One thread that writes to a collection, in order.
 
     Each write has a tag, given back when its rows are safely there.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writes: deque[tuple[Tag, Future[None]]] = deque()
 
     def write(self, new: Sequence[Row], old: Sequence[Row], tag: Tag) -> None:
         """Write rows that are not stored yet, and rows in place of those with the same ids."""
-        self._writes.append((tag, self._thread.submit(self._store_rows, new, old)))
+        self._writes.append((tag, self._thread.submit(self._upsert, new, old)))
 
     def settled(self, allowed: int = _IN_FLIGHT) -> Iterator[Tag]:
         """Tags of what is written; waits while more than `allowed` writes are on their way.
@@ -52,6 +52,8 @@ class Writer(Generic[Tag]):
         """End the thread; call it when everything is settled."""
         self._thread.shutdown()
 
-    def _store_rows(self, new: Sequence[Row], old: Sequence[Row]) -> None:
-        self._store.add(new)
-        self._store.replace(old)
+    def _upsert(self, new: Sequence[Row], old: Sequence[Row]) -> None:
+        if new:
+            self._collection.upsert(new, new=True)
+        if old:
+            self._collection.upsert(old)

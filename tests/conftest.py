@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.material import copy_database
 from tests.running import Cli
 
 
@@ -63,7 +63,4 @@ def imported_database(gallery: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def imported(imported_database: Path, tmp_path: Path) -> Path:
     """A copy of that database where the commands of this test find it."""
-    target = tmp_path / "data" / "clipstack.db"
-    target.parent.mkdir(exist_ok=True)
-    shutil.copyfile(imported_database, target)
-    return target
+    return copy_database(imported_database, tmp_path / "data" / "clipstack.db")

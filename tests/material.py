@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,14 @@ def draw(folder: Path, count: int, size: int) -> Path:
     for number, scene in enumerate(demo_scenes(count)):
         scene.draw(random.Random(number), size).save(folder / f"{number:04}.png")
     return folder
+
+
+def copy_database(database: Path, target: Path) -> Path:
+    """Copy an embedded database that no process has open, vectors and all; returns the copy."""
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(database, target)
+    shutil.copytree(f"{database}-vectors", f"{target}-vectors")
+    return target
 
 
 def row(

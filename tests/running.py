@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -98,3 +99,14 @@ def process(*args: object, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "clipstack", *map(str, args)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, **{**pipes, **options})
+
+
+def wait_for_rows(count: int, collection: str = "images", seconds: float = 60) -> None:
+    """Wait until an import that runs beside this process has stored that many rows."""
+    until = time.monotonic() + seconds
+    while True:
+        ran = Cli()("collections", "show", collection, mode="json")
+        if ran.code == 0 and ran.json["rows"] >= count:
+            return
+        assert time.monotonic() < until, ran.out
+        time.sleep(0.02)

@@ -1,10 +1,11 @@
-"""A CLIP folder in, the ONNX files rclip 3 reads out: same weights, inputs and precision.
+"""A CLIP folder in, the ONNX files rclip reads out: same weights, inputs and precision.
 
     python export_onnx.py MODEL FOLDER VOCABULARY
 
-Writes FOLDER-224 and FOLDER-256, each with `visual.onnx` for pictures of that size, `textual.onnx`
-and the tokenizer's vocabulary. At 256 pixels, which rclip's preprocessing makes, the position
-embeddings are interpolated, as for any ViT that is used at another size.
+Writes FOLDER-224 and FOLDER-256, each with `visual.onnx` for pictures of that size, `textual.onnx`,
+the tokenizer's vocabulary, and empty files in place of the licences that rclip would fetch with its
+model. At 256 pixels, which rclip's preprocessing makes, the position embeddings are interpolated,
+as for any ViT that is used at another size.
 Source: scripts/convert_model.py and rclip/model_download.py of rclip.
 """
 
@@ -19,6 +20,7 @@ import torch
 from transformers import CLIPModel
 
 SUBFOLDER = "ViT-B-32-256-datacomp_s34b_b86k"
+LICENCES = ("LICENSE", "OPENAI-CLIP-MIT.txt", "README.md", "THIRD_PARTY_NOTICES.md")
 
 
 class Images(torch.nn.Module):
@@ -63,6 +65,8 @@ def main(folder: str, out: str, vocabulary: str) -> None:
         (home / SUBFOLDER).mkdir(parents=True, exist_ok=True)
         (home / "tokenizer").mkdir(exist_ok=True)
         shutil.copyfile(vocabulary, home / "tokenizer" / "bpe_simple_vocab_16e6.txt.gz")
+        for name in LICENCES:
+            (home / name).touch()
         with torch.no_grad():
             images = Images(model, interpolate=edge != 224)
             export(images, torch.randn(2, 3, edge, edge), home / SUBFOLDER / "visual.onnx")

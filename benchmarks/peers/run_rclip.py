@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from rclip.main import main
+from rclip import main, model
 from rclip.utils import preprocess
 
 if __name__ == "__main__":
-    preprocess.IMAGE_SIZE = int(sys.argv.pop(1))
-    main()
+    edge = int(sys.argv.pop(1))
+    for module in (main, model, preprocess):
+        module.IMAGE_SIZE = edge
+    main.main()

@@ -1,8 +1,7 @@
-"""Settings and a folder in; every stage of an import, measured alone and in turn, out.
+"""Every stage of an import of a folder, measured alone and in turn.
 
-The time is divided between the stages; preparing a model for the first time, loading it and
-starting Milvus Lite come on top. Nothing of what is made here is kept but the model's export,
-which an import would make too.
+The time is divided between the stages; preparing a model for the first time and loading it come on
+top. Nothing of what is made here is kept but the model's export, which an import would make too.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ side by side a picture costs the sum of what it costs each of them alone:
 
     1 / import = 1 / decode + 1 / encode + 1 / (cores x write)
 
-with decode and encode measured on all cores, and write on the one core that Milvus Lite and the
-writing thread keep busy. A GPU takes the encoding off the cores: then an import is as fast as the
-slower of the encoder and the rest. Reading waits for a disk, not for a core: it overlaps with all
-else and counts only where it is slower than everything together. The stage that holds an import
-back is the one that takes the largest part of a picture's time.
+with decode and encode measured on all cores, and write on the one core that the writing thread
+keeps busy. A GPU takes the encoding off the cores: then an import is as fast as the slower of the
+encoder and the rest. Reading waits for a disk, not for a core: it overlaps with all else and counts
+only where it is slower than everything together. The stage that holds an import back is the one
+that takes the largest part of a picture's time.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""A throw-away database in; how fast made-up rows go into it and are searched there, out."""
+"""How fast made-up rows go into a throw-away database, and are searched there."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import statistics
 import tempfile
 import time
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipstack.bench.report import Search, Sort, Stage
-from clipstack.index import collections
-from clipstack.index.database import Database
+from clipstack.index.base import Collection
+from clipstack.index.connect import connect
 from clipstack.index.schema import Row, row_id
-from clipstack.index.store import Store
+from clipstack.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 SIZES = (1_000, 10_000, 50_000)
 """Rows to search among."""
 _AT_ONCE = 1000
-_WAIT = 10.0
 
 
 def measure(
@@ -40,14 +38,14 @@ def measure(
         The stage, the searches, and which sizes there was no time for.
     """
     started = time.perf_counter()
-    with _throw_away_store(model) as store:
+    with _throw_away_collection(model) as collection:
         rows = _Rows(model.dimension)
         say("Writing rows into a throw-away file")
-        stage = _write(store, rows, batch, seconds * 0.1)
+        stage = _write(collection, rows, batch, seconds * 0.1)
         found: list[Search] = []
         for number, size in enumerate(SIZES):
             left = seconds - (time.perf_counter() - started)
-            if not _fill(store, rows, size, left * 0.9, must=number == 0):
+            if not _fill(collection, rows, size, left * 0.9, must=number == 0):
                 reason = "the time ran out; give it more with --seconds"
                 return (
                     stage,
@@ -56,7 +54,7 @@ def measure(
                 )
             say(f"Searching {size:,} rows")
             left = seconds - (time.perf_counter() - started)
-            found.append(Search(size, _search(store, rows, max(0.0, left) * 0.15)))
+            found.append(Search(size, _search(collection, rows, max(0.0, left) * 0.15)))
         return stage, found, []
 
 
@@ -89,46 +87,31 @@ class _Rows:
 
 
 @contextlib.contextmanager
-def _throw_away_store(model: ModelInfo) -> Iterator[Store]:
-    """A collection in a file of its own; all that is kept beside it goes with it."""
-    with (
-        tempfile.TemporaryDirectory(prefix="clipstack-bench-") as made,
-        _cache_in(Path(made) / "cache"),
-        Database(Path(made) / "bench.db", wait=_WAIT) as database,
-    ):
-        info = collections.create(database.client, "bench", model, "COSINE")
-        yield Store(database.client, info)
+def _throw_away_collection(model: ModelInfo) -> Iterator[Collection]:
+    """A collection in a database of its own, deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix="clipstack-bench-") as folder:
+        settings = Settings(database=Path(folder) / "bench.db")
+        with connect(settings, create=True) as index:
+            index.create("bench", model, settings.metric)
+            yield index.collection("bench")
 
 
-@contextlib.contextmanager
-def _cache_in(folder: Path) -> Iterator[None]:
-    """What is kept for a database beside it goes into `folder`, not into the user's cache."""
-    before = os.environ.get("CLIPSTACK_CACHE_DIR")
-    os.environ["CLIPSTACK_CACHE_DIR"] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["CLIPSTACK_CACHE_DIR"]
-        else:
-            os.environ["CLIPSTACK_CACHE_DIR"] = before
-
-
-def _write(store: Store, rows: _Rows, batch: int, seconds: float) -> Stage:
+def _write(collection: Collection, rows: _Rows, batch: int, seconds: float) -> Stage:
     busy = 0.0
     while busy < seconds or not rows.written:
         some = rows.take(batch)
         started = time.perf_counter()
-        store.add(some)
+        collection.upsert(some, new=True)
         busy += time.perf_counter() - started
-    return Stage(Sort.WRITE, "milvus lite, one core", rows.written / busy)
+    return Stage(Sort.WRITE, "embedded, one core", rows.written / busy)
 
 
-def _fill(store: Store, rows: _Rows, size: int, seconds: float, *, must: bool) -> bool:
+def _fill(collection: Collection, rows: _Rows, size: int, seconds: float, *, must: bool) -> bool:
     """Write up to `size` rows; False if that would take more than `seconds`, by the pace so far."""
     started, before = time.perf_counter(), rows.written
     while rows.written < size:
-        store.add(rows.take(min(_AT_ONCE, size - rows.written)))
+        some = rows.take(min(_AT_ONCE, size - rows.written))
+        collection.upsert(some, new=True)
         elapsed = time.perf_counter() - started
         pace = elapsed / (rows.written - before)
         if not must and elapsed + pace * (size - rows.written) > seconds:
@@ -136,15 +119,14 @@ def _fill(store: Store, rows: _Rows, size: int, seconds: float, *, must: bool) -
     return True
 
 
-def _search(store: Store, rows: _Rows, seconds: float) -> float:
-    """Median seconds of a search for ten rows; the first, which loads the collection, is left
-    out."""
-    store.search(rows.vectors(1)[0], limit=10)
+def _search(collection: Collection, rows: _Rows, seconds: float) -> float:
+    """Median seconds of a search for ten rows; the first, which maps the vectors, is left out."""
+    collection.search(rows.vectors(1), limit=10)
     times: list[float] = []
     until = time.perf_counter() + seconds
     while len(times) < 5 or (time.perf_counter() < until and len(times) < 200):
-        query = rows.vectors(1)[0]
+        query = rows.vectors(1)
         started = time.perf_counter()
-        store.search(query, limit=10)
+        collection.search(query, limit=10)
         times.append(time.perf_counter() - started)
     return statistics.median(times)

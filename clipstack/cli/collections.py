@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipstack.cli import transfer
 from clipstack.cli.options import Index, IndexParams, Model, Option, Wait
 from clipstack.cli.state import announce, state_of
 from clipstack.output.out import Out
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.index.client import Client
+    from clipstack.index.base import Described
+    from clipstack.index.base import Index as Opened
 
 app = typer.Typer(help="See, make, change and delete collections.", no_args_is_help=False)
 
@@ -26,15 +28,14 @@ def list_(ctx: typer.Context, wait: Wait = None) -> None:
     """All collections, with their rows, model and metric."""
     state = state_of(ctx)
     settings = state.settings(wait=wait)
-    from clipstack.index import collections
+    from clipstack.index.connect import connect, is_there
     from clipstack.output import views
-    from clipstack.workspace import has_database, open_database
 
     announce(state, settings)
-    found: list[collections.Described] = []
-    if has_database(settings):
-        with open_database(settings) as database:
-            found = collections.list_all(database.client)
+    found: list[Described] = []
+    if is_there(settings):
+        with connect(settings) as index:
+            found = index.list()
     if not found:
         state.out.note("There are no collections yet. Make one with `clipstack import FOLDER`.")
     state.out.show(views.collection_list(found, settings.collection))
@@ -43,11 +44,10 @@ def list_(ctx: typer.Context, wait: Wait = None) -> None:
 @app.command("show")
 def show(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """What one collection holds."""
-    from clipstack.index import collections
     from clipstack.output import views
 
-    with _opened(ctx, name, wait) as (out, _, client):
-        found = collections.describe(client, name)
+    with _opened(ctx, name, wait) as (out, _, index):
+        found = index.describe(name)
     out.show(views.collection(found))
 
 
@@ -67,23 +67,26 @@ def create(
     state = state_of(ctx)
     flags = {"model": model, "metric": metric, "index": index, "index_params": index_params}
     settings = state.settings(**flags, wait=wait)
-    from clipstack.index import collections, indexes, upkeep
+    from clipstack.index.base import check_name, taken
+    from clipstack.index.connect import connect
+    from clipstack.index.vector_index import VectorIndex
     from clipstack.output import views
     from clipstack.output.progress import DownloadProgress
-    from clipstack.workspace import model_for, open_database
+    from clipstack.workspace import model_for
 
-    announce(state, settings, collections.check_name(name))
+    announce(state, settings, check_name(name))
     with (
         DownloadProgress(state.out, settings.model) as download,
-        open_database(settings, create=True) as db,
+        connect(settings, create=True) as opened,
     ):
-        wanted = indexes.Index.of(settings.index, settings.index_params)
-        indexes.check(wanted, embedded=db.client.embedded)
-        collections.check_free(db.client, name)
+        wanted = VectorIndex.of(settings.index, settings.index_params)
+        opened.check_vector_index(wanted)
+        if opened.exists(name):
+            raise taken(name)
         found = model_for(settings, None, download=True, progress=download)
-        collections.create(db.client, name, found, settings.metric, wanted)
-        upkeep.load(db.client, name, patience=settings.patience)
-        described = collections.describe(db.client, name)
+        opened.create(name, found, settings.metric, wanted)
+        opened.load(name, patience=settings.patience)
+        described = opened.describe(name)
     state.out.show(views.collection(described))
     state.out.hint(f"Fill it with `clipstack import FOLDER --collection {name}`.")
 
@@ -91,15 +94,15 @@ def create(
 @app.command("drop")
 def drop(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Delete a collection with all its rows; the pictures stay."""
-    from clipstack.index import collections
+    from clipstack.index.base import require_own_name
     from clipstack.output import views
 
-    with _opened(ctx, name, wait) as (out, _, client):
-        found = collections.describe(client, name)
-        collections.require_own_name(found.name, name)
+    with _opened(ctx, name, wait) as (out, _, index):
+        found = index.describe(name)
+        require_own_name(found.name, name)
         named = f" and its aliases {', '.join(found.aliases)}" if found.aliases else ""
         out.confirm(f"Delete collection {name!r} with its {found.rows} rows{named}?")
-        collections.drop(client, name)
+        index.drop(name)
     out.show(views.dropped(found))
 
 
@@ -111,36 +114,33 @@ def rename(
     wait: Wait = None,
 ) -> None:
     """Give a collection another name."""
-    from clipstack.index import collections
     from clipstack.output import views
 
-    with _opened(ctx, name, wait) as (out, _, client):
-        collections.rename(client, name, new)
-        described = collections.describe(client, new)
+    with _opened(ctx, name, wait) as (out, _, index):
+        index.rename(name, new)
+        described = index.describe(new)
     out.show(views.collection(described))
 
 
 @app.command("load")
 def load(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Bring a released collection into memory again, so that it can be searched."""
-    from clipstack.index import collections, upkeep
     from clipstack.output import views
 
-    with _opened(ctx, name, wait) as (out, settings, client):
-        own = upkeep.load(client, name, patience=settings.patience)
-        described = collections.describe(client, own)
+    with _opened(ctx, name, wait) as (out, settings, index):
+        own = index.load(name, patience=settings.patience)
+        described = index.describe(own)
     out.show(views.collection(described))
 
 
 @app.command("release")
 def release(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Take a collection out of Milvus' memory; its rows stay, and the next search loads it."""
-    from clipstack.index import collections, upkeep
     from clipstack.output import views
 
-    with _opened(ctx, name, wait) as (out, _, client):
-        own = upkeep.release(client, name)
-        described = collections.describe(client, own)
+    with _opened(ctx, name, wait) as (out, _, index):
+        own = index.release(name)
+        described = index.describe(own)
     out.show(views.collection(described))
 
 
@@ -153,16 +153,15 @@ def alias(
     wait: Wait = None,
 ) -> None:
     """Give a collection another name beside its own, or move that name to it."""
-    from clipstack.index import collections, upkeep
     from clipstack.output import views
 
-    with _opened(ctx, name, wait) as (out, _, client):
+    with _opened(ctx, name, wait) as (out, _, index):
         if delete:
-            upkeep.delete_alias(client, name, alias)
+            index.delete_alias(name, alias)
             before = ""
         else:
-            before = upkeep.set_alias(client, name, alias)
-        described = collections.describe(client, name)
+            before = index.set_alias(name, alias)
+        described = index.describe(name)
     if before and before != described.name:
         out.note(f"The alias {alias} meant {before} before.")
     elif before:
@@ -177,28 +176,34 @@ def compact(
     no_wait: Annotated[bool, Option("--no-wait", help="Only start it.")] = False,
     wait: Wait = None,
 ) -> None:
-    """Merge small segments, and let go of rows that were replaced or deleted."""
-    from clipstack.index import upkeep
+    """Give back the space of rows that were replaced or deleted."""
     from clipstack.output import views
 
-    with _opened(ctx, name, wait) as (out, _, client):
-        done = upkeep.compact(client, name, wait=not no_wait)
+    with _opened(ctx, name, wait) as (out, _, index):
+        done = index.compact(name, wait=not no_wait)
     out.show(views.compacted(done))
     if not done.finished:
         out.note("Milvus goes on with it by itself.")
-    elif not done.merged:
-        out.note("There was nothing to merge.")
+    elif not done.merged and not done.freed:
+        out.note("There was nothing to give back.")
+    if done.lost:
+        out.warn(f"{done.lost} rows with damaged vectors were deleted; import their pictures again")
+
+
+app.command("export")(transfer.export)
+app.command("import")(transfer.import_)
+app.command("copy")(transfer.copy)
 
 
 @contextmanager
 def _opened(
     ctx: typer.Context, name: str, wait: float | None
-) -> Iterator[tuple[Out, Settings, Client]]:
+) -> Iterator[tuple[Out, Settings, Opened]]:
     """What a command on the collection `name` works with, once it has said where that is."""
     state = state_of(ctx)
     settings = state.settings(wait=wait)
-    from clipstack.workspace import open_database
+    from clipstack.index.connect import connect
 
     announce(state, settings, name)
-    with open_database(settings) as database:
-        yield state.out, settings, database.client
+    with connect(settings) as index:
+        yield state.out, settings, index

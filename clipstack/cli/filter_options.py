@@ -9,7 +9,6 @@ from clipstack.cli.options import Option
 
 if TYPE_CHECKING:
     from clipstack.search import Filters
-    from clipstack.settings import Settings
 
 _PANEL = "Only pictures that"
 
@@ -74,7 +73,7 @@ Expr = Annotated[
     str | None,
     Option(
         "--filter",
-        help="this Milvus filter is true of: 'width > height and title like \"Rome%\"'.",
+        help="this filter is true of: 'width > height and title like \"Rome%\"'.",
         metavar="EXPR",
         rich_help_panel=_PANEL,
     ),
@@ -82,7 +81,6 @@ Expr = Annotated[
 
 
 def filters_of(
-    settings: Settings,
     *,
     under: Path | None = None,
     since: str | None = None,
@@ -113,5 +111,4 @@ def filters_of(
         tags=tuple(tags or ()),
         near=near or "",
         expr=expr or "",
-        embedded=not settings.milvus_uri,
     )

@@ -28,7 +28,11 @@ Model = Annotated[
 ]
 Wait = Annotated[
     float | None,
-    Option(metavar="SECONDS", help="Seconds to wait for a database in use.", show_default="10"),
+    Option(
+        metavar="SECONDS",
+        help="Seconds to wait for another process that writes, or for a server.",
+        show_default="10",
+    ),
 ]
 Device = Annotated[
     str | None, Option(metavar="DEVICE", help="auto, cpu, cuda or mps.", show_default="auto")

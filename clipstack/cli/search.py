@@ -87,7 +87,6 @@ def search(
         wait=wait,
     )
     filters = only.filters_of(
-        settings,
         under=under,
         since=since,
         until=until,

@@ -29,7 +29,7 @@ def search_many(state: State, settings: Settings, query: Query, source: str, *, 
     """
     from clipstack.output import hit_views
     from clipstack.output.progress import DownloadProgress
-    from clipstack.search import Searcher, Term, check_limit
+    from clipstack.search import Term, check_limit, open_searcher
 
     replace(query, terms=(*query.terms, Term("anything"))).check()
     check_limit(settings.limit, query.offset)
@@ -39,7 +39,9 @@ def search_many(state: State, settings: Settings, query: Query, source: str, *, 
         lines = _lines(stack.enter_context(_opened(source)))
         announce(state, settings, settings.collection)
         download = stack.enter_context(DownloadProgress(state.out, settings.model))
-        searcher = stack.enter_context(Searcher(settings, progress=download, note=state.out.note))
+        searcher = stack.enter_context(
+            open_searcher(settings, progress=download, note=state.out.note)
+        )
         while some := list(islice(lines, settings.batch_size)):
             for (number, text), found in zip(some, _search(searcher, query, some), strict=True):
                 total += 1

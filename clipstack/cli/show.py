@@ -15,7 +15,7 @@ from clipstack.errors import NotFoundError
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.search import Searcher
+    from clipstack.index.base import Collection as Rows
 
 _MOST_COLUMNS, _MOST_ROWS = 80, 30
 _ROWS_OF_TEXT = 16
@@ -35,14 +35,17 @@ def show(
 ) -> None:
     """Show one picture, what the index knows of it, and what has become of its file."""
     state = state_of(ctx)
+    from clipstack.index.connect import connect
     from clipstack.originals import compare
     from clipstack.output.picture_view import picture as view
-    from clipstack.search import Searcher
 
     settings = state.settings(collection=collection, wait=wait)
     announce(state, settings, settings.collection)
-    with Searcher(settings, note=state.out.note) as searcher:
-        row = _row(searcher, picture)
+    with connect(settings) as index:
+        rows = index.collection(
+            settings.collection, patience=settings.patience, note=state.out.note
+        )
+        row = _row(rows, picture)
     if row is None:
         raise NotFoundError(
             f"{picture}: no picture in collection {settings.collection!r}",
@@ -57,12 +60,14 @@ def show(
     )
 
 
-def _row(searcher: Searcher, picture: str) -> dict[str, Any] | None:
+def _row(rows: Rows, picture: str) -> dict[str, Any] | None:
+    from clipstack.index.schema import row_id
+
     path = Path(picture).expanduser()
-    row = searcher.row_at(str(path.absolute()))
+    row = rows.row(row_id(str(path.absolute())))
     if row is None and re.fullmatch(r"[0-9a-f]{32}", picture):
-        row = searcher.row(picture)
-    return row or searcher.row_at(str(path.resolve()))
+        row = rows.row(picture)
+    return row or rows.row(row_id(str(path.resolve())))
 
 
 def _draw(state: State, settings: Settings, path: str, preview: bool | None) -> None:

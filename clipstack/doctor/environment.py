@@ -16,7 +16,7 @@ from clipstack.settings import variables
 from clipstack.stack.checks import Check, Level
 
 PACKAGES = (
-    *("pymilvus", "milvus-lite", "torch", "transformers", "bentoml", "docker"),
+    *("pymilvus", "torch", "transformers", "bentoml", "docker"),
     *("httpx", "numpy", "pillow", "opencv-python-headless", "grpcio", "protobuf"),
 )
 _OTHERS = {

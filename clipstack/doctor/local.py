@@ -1,4 +1,4 @@
-"""This machine, its model and its embedded database in; what is wrong with them out."""
+"""What is wrong with this machine, its model and its embedded database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from clipstack.errors import ClipstackError
-from clipstack.index import lock
+from clipstack.index.local.check import check
 from clipstack.settings import Settings, cache_dir, data_dir
 from clipstack.settings.targets import EMBEDDED
 from clipstack.stack.checks import Check, Level
@@ -65,21 +65,17 @@ def model_checks(settings: Settings) -> list[Check]:
 
 
 def database_checks(settings: Settings) -> list[Check]:
-    """The embedded database: its file, its size, and who has it open."""
+    """The embedded database: its size, its journal, and what is damaged or left over."""
     path = settings.database
-    if not path.exists():
+    if _is_missing(path):
         if settings.target != EMBEDDED:
             return []
         return [Check("database", Level.OK, f"{path} is not made yet: nothing is imported")]
-    size = f"{path}: {path.stat().st_size / 1e6:.1f} MB"
-    use = lock.use(path)
-    found = [Check("database", Level.OK, f"{size}, {'in use' if use.held else 'free'}")]
-    if use.held:
-        holder = f"process {use.pid} (`{use.command}`)" if use.pid else "another process"
-        fix = "One process at a time can use it. Let that one finish."
-        found = [Check("database", Level.WARN, f"{size}, in use by {holder}", fix)]
-    elif use.pid:
-        said = f"a note of process {use.pid} (`{use.command}`), which is gone: it was killed"
-        fix = "Nothing to do: the next command clears it away."
-        found.append(Check("holder", Level.WARN, said, fix))
-    return found
+    return [Check(one.subject, Level(one.level), one.text, one.fix) for one in check(path)]
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except PermissionError:  # opening it says so
+        return False

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from clipstack.errors import ClipstackError
-from clipstack.index import probing
-from clipstack.index.server import Tls
+from clipstack.index.milvus import probing
+from clipstack.index.milvus.server import Tls
 from clipstack.settings import Settings
 from clipstack.settings.targets import EMBEDDED, STACK
 from clipstack.settings.variables import variables

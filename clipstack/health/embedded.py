@@ -1,19 +1,18 @@
-"""The embedded target's settings in; how its database and its model are, out."""
+"""The health of the embedded target: its database and its model."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from clipstack import workspace
-from clipstack.errors import ClipstackError, UnreachableError
+from clipstack.errors import ClipstackError
 from clipstack.health import model, side_by_side
 from clipstack.health.remote import encoder, encoder_urls, with_hint
 from clipstack.health.report import Report
-from clipstack.index import collections
+from clipstack.index.connect import connect, is_there
 from clipstack.index.schema import CollectionInfo
 from clipstack.settings import Settings
 from clipstack.stack.probes.http import within
@@ -62,16 +61,12 @@ def _database(settings: Settings) -> _Opened:
     found: list[CollectionInfo] = []
 
     def work(notes: Notes) -> None:
-        if not settings.database.exists():
+        if not is_there(settings):
             notes.reason = "not made yet: `clipstack import FOLDER` makes it"
             return
         try:
-            with workspace.open_database(replace(settings, wait=0.0)) as database:
-                described = collections.list_all(database.client)
-        except UnreachableError as error:
-            reason = error.message.removesuffix(", waited 0 s").partition(": ")[2]
-            hint = "One process at a time can use it. Wait for it with `clipstack health --wait`."
-            raise UnwellError(Status.DEGRADED, reason or error.message, hint) from None
+            with connect(settings) as index:
+                described = index.list()
         except ClipstackError as error:
             raise UnwellError(Status.DOWN, error.message, error.hint) from None
         rows = sum(one.rows for one in described)
@@ -79,14 +74,4 @@ def _database(settings: Settings) -> _Opened:
         found.extend(one.info for one in described if one.info and one.name == settings.collection)
 
     probe = look("database", str(settings.database), work)
-    version = _lite_version()
-    return _Opened(replace(probe, version=version), found[0] if found else None)
-
-
-def _lite_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("milvus-lite")
-    except PackageNotFoundError:
-        return ""
+    return _Opened(probe, found[0] if found else None)

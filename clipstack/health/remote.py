@@ -9,8 +9,8 @@ from functools import partial
 
 from clipstack.health import model, side_by_side
 from clipstack.health.report import Report
-from clipstack.index import probing
-from clipstack.index.server import Tls
+from clipstack.index.milvus import probing
+from clipstack.index.milvus.server import Tls
 from clipstack.settings import Settings
 from clipstack.stack.probes import bentoml, milvus
 from clipstack.stack.probes.http import silent

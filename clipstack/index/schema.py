@@ -1,4 +1,4 @@
-"""A model and a metric in, the fields of a collection out."""
+"""Rows, collections and models as every index knows them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clipstack.index.words import FOR_FILTERS, with_words
+from clipstack.index.words import FOR_FILTERS
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from pymilvus import CollectionSchema
 
     Vector = npt.NDArray[np.float32]
     Matrix = npt.NDArray[np.float32]
@@ -43,7 +42,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """What a collection says of itself; kept as JSON in its Milvus description.
+    """What a collection says of itself; kept as JSON beside it.
 
     Attributes:
         model: the model's name as it was asked for; `revision` is its hub commit, or "".
@@ -78,7 +77,7 @@ class CollectionInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One picture as Milvus keeps it.
+    """One picture as an index keeps it.
 
     Attributes:
         digest: BLAKE2b-128 of the file's bytes, hexadecimal.
@@ -102,28 +101,7 @@ class Row:
     vector: Vector
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def to_entity(self) -> dict[str, Any]:
-        fixed = {name: getattr(self, name) for name in self.__slots__ if name != "facts"}
-        return {**with_words(self.facts), **fixed} if self.facts else fixed
-
 
 def row_id(path: str) -> str:
     """The key of the picture at `path` (absolute): the same for every import of it."""
     return hashlib.blake2b(path.encode(), digest_size=ID_LENGTH // 2).hexdigest()
-
-
-def build(info: CollectionInfo) -> CollectionSchema:
-    """The Milvus schema of a collection that holds `info.dimension` numbers per picture."""
-    from pymilvus import DataType, MilvusClient
-
-    schema = MilvusClient.create_schema(
-        description=info.to_description(), auto_id=False, enable_dynamic_field=True
-    )
-    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=ID_LENGTH)
-    schema.add_field("path", DataType.VARCHAR, max_length=MAX_PATH_BYTES)
-    schema.add_field("digest", DataType.VARCHAR, max_length=64)
-    for name in ("size", "mtime_ns", "width", "height", "taken_at", "imported_at"):
-        schema.add_field(name, DataType.INT64)
-    schema.add_field("format", DataType.VARCHAR, max_length=32)
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=info.dimension)
-    return schema

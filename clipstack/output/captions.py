@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clipstack.index.store import Hit
+    from clipstack.index.base import Hit
     from clipstack.search import Query, Result
 
 

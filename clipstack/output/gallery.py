@@ -17,7 +17,7 @@ from clipstack.output.views import better
 from clipstack.thumbnails import MEDIA_TYPE, Thumbnails
 
 if TYPE_CHECKING:
-    from clipstack.index.store import Hit
+    from clipstack.index.base import Hit
     from clipstack.search import Result
 
 _EDGE = 384

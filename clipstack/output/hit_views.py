@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # search imports numpy and the decoders
     from rich.console import RenderableType
 
     from clipstack.errors import ClipstackError
-    from clipstack.index.store import Hit
+    from clipstack.index.base import Hit
     from clipstack.search import Query, Result, Term
 
 L2_NOTE = "Using L2 (Euclidean distance) for search..."
@@ -65,11 +65,14 @@ def _hits(result: Result) -> dict[str, Any]:
 
 
 def _query(result: Result) -> dict[str, Any]:
+    from clipstack.index.filters.to_milvus import to_milvus
+
     query: Query = result.query
+    filter = query.filters.expression()
     return {
         "terms": [_term(term) for term in query.terms],
         "prompt": query.prompt,
-        "filter": query.filters.expression(),
+        "filter": to_milvus(filter) if filter else "",
         "min_score": query.min_score,
         "limit": result.limit,
         "offset": query.offset,

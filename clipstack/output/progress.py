@@ -53,19 +53,20 @@ class Progress(Animated):
             self._bar.update(self._task, **fields)
 
 
-class ImportProgress(Progress):
-    """How far an import is: files done of those found, rate and time left, and what it waits for.
+class CountingProgress(Progress):
+    """How far a long task is: how many are done of those there are, rate and time left, and what
+    it waits for.
 
-    A context manager that takes the events of `clipstack.pipeline`. `total` may be set at any time,
-    from any thread, once it is known.
+    A context manager. `total` may be set at any time, from any thread, once it is known. A subclass
+    counts, and has the rate.
     """
 
-    def __init__(self, out: Out) -> None:
+    def __init__(self, out: Out, label: str, unit: str) -> None:
         super().__init__(out)
+        self._label = label
+        self._unit = unit
         self._total: int | None = None
         self._done = 0
-        self._failed = 0
-        self._work = 0
         self._started = self._spoke = time.monotonic()
         self._away: dict[str, str] = {}
 
@@ -74,7 +75,7 @@ class ImportProgress(Progress):
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
             self._start(
-                TextColumn("Importing"),
+                TextColumn(self._label),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}", style="cyan"),
@@ -89,28 +90,13 @@ class ImportProgress(Progress):
 
     @property
     def total(self) -> int | None:
-        """Files in all, or None while they are still being counted."""
+        """How many there are, or None while they are still being counted."""
         return self._total
 
     @total.setter
     def total(self, count: int | None) -> None:
         self._total = count
         self._update(total=count)
-
-    def done(self, outcome: Outcome, count: int) -> None:
-        """`count` more files ended as `outcome`."""
-        self._done += count
-        if outcome == "failed":
-            self._failed += count
-        if outcome in ("new", "changed"):
-            self._work += count
-        if self._bar:
-            failed = f"{self._failed} failed" if self._failed else ""
-            self._update(advance=count, rate=self._rate(), failed=failed)
-        elif time.monotonic() - self._spoke > _QUIET_SECONDS:
-            self._spoke = time.monotonic()
-            if self._out.mode is not Mode.QUIET:
-                self._out.note(f"{self._done} of {self._total or '?'} files, {self._rate()}")
 
     def waiting(self, service: str, reason: str, left: float | None) -> None:
         """`service` is away; `left` is how many seconds it has to come back, None when others do
@@ -133,9 +119,64 @@ class ImportProgress(Progress):
         """Something good to know."""
         self._out.note(text)
 
+    def _advance(self, count: int, failed: str = "") -> None:
+        self._done += count
+        if self._bar:
+            self._update(advance=count, rate=self._rate(), failed=failed)
+        elif time.monotonic() - self._spoke > _QUIET_SECONDS:
+            self._spoke = time.monotonic()
+            if self._out.mode is not Mode.QUIET:
+                total = "?" if self._total is None else self._total
+                self._out.note(f"{self._done} of {total} {self._unit}, {self._rate()}")
+
     def _rate(self) -> str:
+        raise NotImplementedError
+
+    def _per_second(self, count: int) -> float:
+        """The rate of `count` since the beginning; 0 in the first second."""
         elapsed = time.monotonic() - self._started
-        return f"{self._work / elapsed:.1f} images/s" if self._work and elapsed > 1 else ""
+        return count / elapsed if elapsed > 1 else 0.0
+
+
+class ImportProgress(CountingProgress):
+    """How far an import is; takes the events of `clipstack.pipeline`."""
+
+    def __init__(self, out: Out) -> None:
+        super().__init__(out, "Importing", "files")
+        self._failed = 0
+        self._work = 0
+
+    def done(self, outcome: Outcome, count: int) -> None:
+        """`count` more files ended as `outcome`."""
+        if outcome == "failed":
+            self._failed += count
+        if outcome in ("new", "changed"):
+            self._work += count
+        self._advance(count, f"{self._failed} failed" if self._failed else "")
+
+    def _rate(self) -> str:
+        rate = self._per_second(self._work)
+        return f"{rate:.1f} images/s" if rate else ""
+
+
+class TransferProgress(CountingProgress):
+    """How far an export, import or copy of rows is; takes the events of
+    `clipstack.index.transfer`.
+
+    Args:
+        label: what is done, such as "Copying".
+    """
+
+    def __init__(self, out: Out, label: str) -> None:
+        super().__init__(out, label, "rows")
+
+    def done(self, rows: int) -> None:
+        """So many rows more are done with."""
+        self._advance(rows)
+
+    def _rate(self) -> str:
+        rate = self._per_second(self._done)
+        return f"{rate:,.0f} rows/s" if rate else ""
 
 
 class DownloadProgress(Progress):

@@ -18,7 +18,7 @@ _SHOWN = 20
 
 def tagged(result: Result, target: str, *, changes: bool) -> View:
     """Pictures with their tags, after `changes` or as they are."""
-    changed = sum(one.changed for one in result.pictures)
+    changed = len(result.changed)
 
     def human() -> RenderableType:
         from rich.console import Group
@@ -39,7 +39,12 @@ def tagged(result: Result, target: str, *, changes: bool) -> View:
             "collection": result.collection,
             "changed": changed,
             "pictures": [
-                {"id": one.id, "path": one.path, "tags": list(one.tags), "changed": one.changed}
+                {
+                    "id": one.id,
+                    "path": one.path,
+                    "tags": list(one.tags),
+                    "changed": one.id in result.changed,
+                }
                 for one in result.pictures
             ],
             "missing": result.missing,

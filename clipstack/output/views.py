@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipstack.index.collections import Described
-from clipstack.index.upkeep import Compacted
+from clipstack.index.base import Compacted, Described
 from clipstack.output.out import View, printable, shortened
 from clipstack.settings import NAMES, Settings
 from clipstack.settings import shown as shown_setting
@@ -114,14 +113,16 @@ def collection_list(found: Sequence[Described], current: str) -> View:
     """All collections; `current` is the one commands use when none is named."""
 
     def human() -> RenderableType:
-        served = any(one.loaded is not None for one in found)
         columns = ["collection", "rows", "model", "dimension", "metric", "index"]
-        shown = table(*columns, *(["state", "aliases"] if served else []), right=("rows",))
+        has_states = any(one.loaded is not None for one in found)
+        has_aliases = any(one.aliases for one in found)
+        columns += ["state"] * has_states + ["aliases"] * has_aliases
+        shown = table(*columns, right=("rows",))
         for one in found:
-            is_current = current in (one.name, *(one.aliases or ()))
+            is_current = current in (one.name, *one.aliases)
             info = one.info
             facts = (info.model, str(info.dimension), info.metric) if info else ("?", "?", "?")
-            more = [_state(one), " ".join(one.aliases or ())] if served else []
+            more = [_state(one)] * has_states + [" ".join(one.aliases)] * has_aliases
             name = f"{one.name} *" if is_current else one.name
             shown.add_row(name, str(one.rows), *facts, _index(one), *more)
         return shown
@@ -149,9 +150,17 @@ def dropped(one: Described) -> View:
 
 def compacted(done: Compacted) -> View:
     """What a compaction did, or that it has begun."""
-    facts: dict[str, Any] = {"compacted": done.name, "job": done.job, "finished": done.finished}
+    facts: dict[str, Any] = {"compacted": done.name, "finished": done.finished}
+    if done.job:
+        facts["job"] = done.job
     if done.finished:
-        facts |= {"merged": done.merged, "into": done.made, "seconds": round(done.seconds, 1)}
+        facts["seconds"] = round(done.seconds, 1)
+    if done.finished and done.job:
+        facts |= {"merged": done.merged, "into": done.made}
+    if done.freed is not None:
+        facts["freed"] = done.freed
+    if done.lost:
+        facts["lost"] = done.lost
     return facts_view(facts, quiet=[done.name])
 
 
@@ -177,8 +186,7 @@ def _collection(one: Described) -> dict[str, Any]:
         facts["index_params"] = dict(one.index.params) if one.index else {}
     if one.loaded is not None:
         facts["state"] = _state(one)
-    if one.aliases is not None:
-        facts["aliases"] = list(one.aliases)
+    facts["aliases"] = list(one.aliases)
     return facts
 
 
@@ -193,7 +201,7 @@ def _index(one: Described) -> str:
 def _model_columns(one: Described) -> list[str]:
     info = one.info
     known = [info.model, str(info.dimension), info.metric] if info else ["", "", ""]
-    return [*known, _index(one), _state(one), ",".join(one.aliases or ())]
+    return [*known, _index(one), _state(one), ",".join(one.aliases)]
 
 
 def facts_view(facts: dict[str, Any], *, quiet: Sequence[str] = ()) -> View:

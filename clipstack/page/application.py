@@ -1,4 +1,4 @@
-"""Requests of the page in, its files, hits, facts and pictures out, as a Starlette application."""
+"""The page as a Starlette application: its files, hits, facts and pictures."""
 
 from __future__ import annotations
 
@@ -127,12 +127,7 @@ class Page:
 
     async def _search(self, request: Request) -> Response:
         value = await self._json(request, self._questions)
-        asked = asking.read(
-            value,
-            self._pictures.uploads,
-            urls=self._where.is_private,
-            embedded=not self._desk.settings.milvus_uri,
-        )
+        asked = asking.read(value, self._pictures.uploads, urls=self._where.is_private)
 
         async def wanted() -> bool:
             return not await request.is_disconnected()

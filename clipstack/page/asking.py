@@ -37,14 +37,13 @@ class Asked:
     limit: int
 
 
-def read(value: object, uploads: Uploads, *, urls: bool, embedded: bool) -> Asked:
+def read(value: object, uploads: Uploads, *, urls: bool) -> Asked:
     """What the page's search asks for.
 
     Args:
         value: decoded JSON, by any author.
         uploads: where the query's pictures are.
         urls: whether a term may be an address that this machine then asks.
-        embedded: whether it is for the embedded target, which knows fewer filters.
 
     Raises:
         RequestError: it is not as the page sends it.
@@ -55,7 +54,7 @@ def read(value: object, uploads: Uploads, *, urls: bool, embedded: bool) -> Aske
     terms = fields.list("terms", _MOST_TERMS)
     query = Query(
         terms=tuple(_term(_Fields(one, "a term"), uploads, urls) for one in terms),
-        filters=_filters(_Fields(fields.take("filters", dict, {}), "the filters"), embedded),
+        filters=_filters(_Fields(fields.take("filters", dict, {}), "the filters")),
         min_score=_min_score(fields),
         prompt=fields.text("prompt") or "none",
         offset=fields.number("offset", 0, _FURTHEST),
@@ -91,7 +90,7 @@ def _term(fields: _Fields, uploads: Uploads, urls: bool) -> Term:
     return makes[kind]()
 
 
-def _filters(fields: _Fields, embedded: bool) -> Filters:
+def _filters(fields: _Fields) -> Filters:
     under = fields.text("under").strip()
     return Filters.of(
         under=_folder(under) if under else None,
@@ -104,7 +103,6 @@ def _filters(fields: _Fields, embedded: bool) -> Filters:
         tags=tuple(one.strip() for one in fields.text("tags").split(",") if one.strip()),
         near=fields.text("near").strip(),
         expr=fields.text("expr").strip(),
-        embedded=embedded,
     )
 
 

@@ -1,35 +1,57 @@
-"""Searches in, one at a time; answers out. What they need stays open until others want it."""
+"""The searches of a page: those that wait together are done together."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
-from clipstack.errors import NotFoundError, UnreachableError
-from clipstack.index import lock
-from clipstack.index.collections import Described
+from clipstack.errors import NotFoundError, UnreachableError, UsageError
+from clipstack.index.base import Collection, Described, Index
+from clipstack.index.connect import connect
 from clipstack.page.asking import Asked
 from clipstack.search import Query, Result, Term
 from clipstack.search.encoding import Encoding
-from clipstack.search.searcher import Searcher
+from clipstack.search.searcher import Searcher, read
+from clipstack.search.terms import Material
 from clipstack.settings import Settings
 
 T = TypeVar("T")
 
-_LOOK_SECONDS = 0.25
 _LONGEST_WAIT = 2.0
+_MOST_AT_ONCE = 32
+_LOOKUPS = 4
+"""Rows read, and query pictures fetched, at once."""
+
+
+@dataclass(slots=True, eq=False)
+class _Search:
+    """A search that waits for its turn.
+
+    Attributes:
+        materials: of its query, read.
+        wanted: an awaitable that is True while somebody waits for the answer.
+    """
+
+    asked: Asked
+    materials: list[Material]
+    wanted: Callable[[], Awaitable[bool]]
+    answer: asyncio.Future[Result | None]
 
 
 class Desk:
     """The target's collections, for one page.
 
-    All work on the database and the encoder is done in one thread, in the order it is asked for.
-    The embedded database lets one process in at a time, so it is closed when another wants it, and
-    opened again for the next request; the encoder stays.
+    Searches are done in one thread. Those that come while one runs wait, and are then done at once:
+    they are encoded in one batch and share a pass over the vectors. Rows are read, and collections
+    listed, beside them.
 
     Args:
         settings: of the target; `collection` is the one the page starts with.
@@ -47,42 +69,43 @@ class Desk:
         self.settings = replace(settings, wait=min(settings.wait, _LONGEST_WAIT))
         self._progress = progress
         self._note = note
+        self._index: Index | None = None
+        self._collections: dict[str, Collection] = {}
+        self._opening = threading.Lock()
         self._searcher: Searcher | None = None
-        self._name = settings.collection
-        self._encoding: Encoding | None = None
-        self._fingerprint = ""
-        self._known: list[Described] = []
+        self._searches: deque[_Search] = deque()
+        self._came = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, "search")
-        self._turn = asyncio.Lock()
+        self._lookups = ThreadPoolExecutor(_LOOKUPS, "lookup")
 
     def open(self) -> list[Described]:
         """Open the page's own collection and load its model; returns all of the target's.
 
         Raises:
             NotFoundError: nothing is imported, or there is no such collection.
-            UnreachableError: the database is in use, or the server does not answer.
+            UnreachableError: the server does not answer.
             PrerequisiteError: the model is not to be had.
             ClipstackError: the collection is empty, or holds another model's vectors.
         """
-        self._open(self.settings.collection).search(Query((Term(text="a"),)), limit=1)
+        self._index = connect(self.settings)
+        self._searcher_of("").search(Query((Term(text="a"),)), limit=1)
         return self._list()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Makes way for other processes while the page runs, and closes everything after it."""
-        making_way = asyncio.create_task(self._make_way())
+        """Answers searches until the end, and then closes everything."""
+        searching = asyncio.create_task(self._answer_searches())
         try:
             yield
         finally:
-            making_way.cancel()
-            await self._run(self._close)
-            self._worker.shutdown()
+            searching.cancel()
+            await asyncio.to_thread(self._close)
 
     async def collections(self) -> list[Described]:
         """Every collection of the target."""
-        return await self._run(self._list) or []
+        return await _done(self._lookups, self._list)
 
-    async def search(self, asked: Asked, wanted: Callable[[], Any]) -> Result | None:
+    async def search(self, asked: Asked, wanted: Callable[[], Awaitable[bool]]) -> Result | None:
         """The hits of one search, or None when nobody waits for them any more.
 
         Args:
@@ -91,74 +114,148 @@ class Desk:
         Raises:
             ClipstackError: as `clipstack.search.search`.
         """
-
-        def work() -> Result:
-            return self._open(asked.collection).search(asked.query, limit=asked.limit)
-
-        return await self._run(work, wanted)
+        reading = partial(read, asked.query, asked.limit, self.settings)
+        materials = await _done(self._lookups, reading)
+        answer: asyncio.Future[Result | None] = asyncio.get_running_loop().create_future()
+        self._searches.append(_Search(asked, materials, wanted, answer))
+        self._came.set()
+        return await answer
 
     async def row(self, collection: str, id: str) -> dict[str, Any] | None:
-        """Every field of a row but its vector, or None when there is no such row."""
+        """Every field of a row but its vector, or None when there is no such row.
+
+        Raises:
+            NotFoundError: there is no such collection.
+        """
 
         def work() -> dict[str, Any] | None:
-            return self._open(collection).row(id)
-
-        return await self._run(work)
-
-    async def _run(
-        self, work: Callable[[], T], wanted: Callable[[], Any] | None = None
-    ) -> T | None:
-        loop = asyncio.get_running_loop()
-        async with self._turn:
-            if wanted and not await wanted():
-                return None
             try:
-                return await loop.run_in_executor(self._worker, work)
-            except UnreachableError:  # the next one opens it again
-                await loop.run_in_executor(self._worker, self._close)
-                raise
+                return self._collection(collection).row(id)
+            except NotFoundError:  # it may be another collection of that name by now
+                self._forget(collection)
+                return self._collection(collection).row(id)
 
-    def _open(self, collection: str) -> Searcher:
-        name = collection or self.settings.collection
-        if self._searcher is not None and self._name == name:
-            return self._searcher
-        known = {one.name: one.info for one in self._known}
-        if self._known and not known.get(name):
-            raise NotFoundError(f"there is no collection {name!r} to search in")
-        self._close()
-        self._searcher = self._opened(name)
-        info = self._searcher.info
-        if info.fingerprint != self._fingerprint and self._encoding is not None:
-            self._close()
-            self._encoding = None  # it is another model's
-            self._searcher = self._opened(name)
-        self._encoding = self._searcher.encoding
-        self._fingerprint = info.fingerprint
-        self._name = name
+        return await _done(self._lookups, work)
+
+    async def _answer_searches(self) -> None:
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            while self._searches:
+                some = await self._next()
+                if not some:
+                    continue
+                answers = await _done(self._worker, partial(self._answers, some))
+                for search, answer in zip(some, answers, strict=True):
+                    if search.answer.done():  # cancelled
+                        continue
+                    if isinstance(answer, Exception):
+                        search.answer.set_exception(answer)
+                    else:
+                        search.answer.set_result(answer)
+
+    async def _next(self) -> list[_Search]:
+        """The searches to do now: the one that waits longest, and others in the same collection."""
+        name = self._searches[0].asked.collection
+        same = [one for one in self._searches if one.asked.collection == name][:_MOST_AT_ONCE]
+        for one in same:
+            self._searches.remove(one)
+        wanted = []
+        for one in same:
+            if await one.wanted():
+                wanted.append(one)
+            elif not one.answer.done():
+                one.answer.set_result(None)
+        return wanted
+
+    def _answers(self, searches: Sequence[_Search]) -> list[Result | Exception]:
+        """What each search finds, or why it finds nothing; all are in one collection."""
+        alike: dict[int, list[int]] = defaultdict(list)
+        for number, search in enumerate(searches):
+            alike[search.asked.limit].append(number)
+        answers: dict[int, Result | Exception] = {}
+        for numbers in alike.values():
+            answers |= zip(numbers, self._attempt([searches[n] for n in numbers]), strict=True)
+        again = [n for n, one in answers.items() if isinstance(one, NotFoundError)]
+        if again:  # another process may have dropped the collection and made it again
+            self._forget(searches[0].asked.collection)
+        for number in again:
+            answers[number] = self._attempt([searches[number]])[0]
+        return [answers[number] for number in range(len(searches))]
+
+    def _attempt(self, searches: Sequence[_Search]) -> Sequence[Result | Exception]:
+        """The answers to searches for as many hits."""
+        asked = searches[0].asked
+        try:
+            return self._searcher_of(asked.collection).answers(
+                [one.asked.query for one in searches],
+                [one.materials for one in searches],
+                asked.limit,
+                time.monotonic(),
+            )
+        except UnreachableError as error:
+            return [error] * len(searches)
+        except Exception as error:
+            if len(searches) == 1:
+                return [error]
+            return [self._attempt([one])[0] for one in searches]  # it may be due to one of them
+
+    def _searcher_of(self, name: str) -> Searcher:
+        """A searcher of a collection; the model of the last one stays loaded if it is the same."""
+        collection = self._collection(name)
+        before = self._searcher
+        if before is not None and before.collection is collection:
+            return before
+        settings = replace(self.settings, collection=name or self.settings.collection)
+        if before is not None and before.info.fingerprint == collection.info.fingerprint:
+            encoding = before.encoding
+        else:
+            encoding = Encoding(settings, progress=self._progress, note=self._note)
+        collection.prepare()
+        self._searcher = Searcher(settings, collection, encoding, note=self._note)
         return self._searcher
 
-    def _opened(self, name: str) -> Searcher:
-        return Searcher(
-            replace(self.settings, collection=name),
-            progress=self._progress,
-            note=self._note,
-            encoding=self._encoding,
-        )
+    def _collection(self, name: str) -> Collection:
+        """A collection ("" for the page's own), opened again if it is not what it was.
+
+        Raises:
+            NotFoundError: there is none of that name now.
+        """
+        assert self._index is not None
+        name = name or self.settings.collection
+        try:
+            info = self._index.info(name)
+        except UsageError:  # it is no name for a collection
+            raise NotFoundError(f"there is no collection {name!r}") from None
+        with self._opening:
+            collection = self._collections.get(name)
+            if collection is None or collection.info != info:
+                collection = self._index.collection(
+                    name, patience=self.settings.patience, note=self._note
+                )
+                self._collections[name] = collection
+            return collection
+
+    def _forget(self, name: str) -> None:
+        with self._opening:
+            self._collections.pop(name or self.settings.collection, None)
 
     def _list(self) -> list[Described]:
-        self._known = self._open(self._name).collections()
-        return self._known
+        assert self._index is not None
+        described = self._index.list()
+        names = {one.name for one in described}
+        with self._opening:  # of those that are gone, the files are still open
+            for name, collection in list(self._collections.items()):
+                if collection.info.name not in names:
+                    del self._collections[name]
+        return described
 
     def _close(self) -> None:
-        if self._searcher is not None:
-            self._searcher.close()
-            self._searcher = None
+        self._worker.shutdown()
+        self._lookups.shutdown()
+        if self._index is not None:
+            self._index.close()
 
-    async def _make_way(self) -> None:
-        """Close an embedded database as soon as another process wants it."""
-        if self.settings.milvus_uri:
-            return
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            if self._searcher is not None and lock.is_wanted(self.settings.database):
-                await self._run(self._close)
+
+async def _done(executor: Executor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(executor, work)

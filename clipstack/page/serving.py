@@ -1,4 +1,4 @@
-"""A desk and a place in; the page served there until it is ended."""
+"""The page's server, until it is ended."""
 
 from __future__ import annotations
 

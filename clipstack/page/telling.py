@@ -1,4 +1,4 @@
-"""Hits, rows and collections in; what the page is told of them, as JSON, out."""
+"""Hits, rows and collections as JSON for the page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from clipstack.index.collections import Described
-from clipstack.index.store import Hit
+from clipstack.index.base import Described, Hit
 from clipstack.search import Result
 
 _UNITS = ("bytes", "KB", "MB", "GB")

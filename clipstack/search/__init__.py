@@ -1,10 +1,10 @@
-"""A query in, the pictures of a collection that fit it best out."""
+"""Search: the pictures of a collection that fit a query best."""
 
 from clipstack.search.filters import Filters
 from clipstack.search.near import Near
 from clipstack.search.query import Query, Term, check_limit
 from clipstack.search.ranking import Group
-from clipstack.search.searcher import Result, Searcher, search
+from clipstack.search.searcher import Result, Searcher, open_searcher, search
 
 __all__ = [
     "Filters",
@@ -15,5 +15,6 @@ __all__ = [
     "Searcher",
     "Term",
     "check_limit",
+    "open_searcher",
     "search",
 ]

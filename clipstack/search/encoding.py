@@ -1,8 +1,7 @@
-"""Settings and terms in, their vectors out: the model is loaded once, beside other work."""
+"""The vectors of terms: their model is loaded once, beside other work."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -23,11 +22,10 @@ if TYPE_CHECKING:
 class Encoding:
     """The model of a collection, for as many queries as come.
 
-    Which model the collection has is only known once the database is open; what it was the last
-    time is a good guess, and loading it begins at once.
+    Which model the collection has is only known once the index is open; what it was the last time
+    is a good guess, and loading it begins at once.
 
     Args:
-        info: of the collection, where that is known already.
         progress: called with bytes done and bytes in all while the model is fetched.
         note: told what takes a while.
         first: what will be asked for first: encoded as soon as can be.
@@ -36,7 +34,6 @@ class Encoding:
     def __init__(
         self,
         settings: Settings,
-        info: CollectionInfo | None = None,
         *,
         progress: Callable[[int, int], None] | None,
         note: Callable[[str], None],
@@ -48,12 +45,9 @@ class Encoding:
         self._encoder: Encoder | None = None
         self._one_at_a_time = threading.Lock()
         self._first = first
-        self._guess = info or remembered.read(settings)
+        self._guess = remembered.read(settings)
         self._ahead: Future[tuple[Encoder, list[Encoded]]] | None = None
         if self._guess and (first is None or any(one.encodes for one in first)):
-            if info:  # two threads that import are slower than one
-                with contextlib.suppress(ClipstackError):
-                    self._encoder = self._load(info, download=False)
             self._ahead = Future()
             threading.Thread(
                 target=self._begin, args=(self._guess, self._ahead), name="encode", daemon=True
@@ -61,7 +55,7 @@ class Encoding:
 
     def _begin(self, guess: CollectionInfo, ahead: Future[tuple[Encoder, list[Encoded]]]) -> None:
         try:
-            encoder = self._encoder or self._load(guess, download=False)
+            encoder = self._load(guess, download=False)
             found: list[Encoded] = []
             if self._first:
                 found = terms.encode(self._first, lambda: encoder, self._settings)
@@ -81,7 +75,7 @@ class Encoding:
             return [None] * len(materials)
         with self._one_at_a_time:
             begun = self._begun(info)
-            if begun and self._first and materials is self._first:
+            if begun and self._first and list(materials) == list(self._first):
                 return begun
             return terms.encode(materials, lambda: self._loaded(info), self._settings)
 

@@ -1,4 +1,4 @@
-"""What a picture must be, besides like the query, in; a Milvus filter expression out."""
+"""What a picture must be, besides like the query, as a person says it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ import re
 from dataclasses import dataclass
 
 from clipstack.errors import UsageError
-from clipstack.index.store import Hit, literal, under_filter
+from clipstack.index.base import Hit
+from clipstack.index.filters.caret import refused
+from clipstack.index.filters.parse import parse
+from clipstack.index.filters.syntax import (
+    Compare,
+    CompareOperator,
+    Contains,
+    Expression,
+    Field,
+    conjunction,
+    under,
+)
 from clipstack.index.words import check_tag, folded, words
-from clipstack.search import dates, expression
+from clipstack.search import dates
 from clipstack.search.near import Near
-from clipstack.search.pointing import refused
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
+_WIDEST = 2**63 - 1
+"""Numbers in an index have 64 bits."""
 _NEAR_HINT = "Write --near LAT,LON,KM: north and east are positive, as in --near 48.14,11.58,20."
 _NEAR_PARTS = (
     ("a latitude is -90 to 90", -90.0, 90.0),
@@ -35,7 +47,7 @@ class Filters:
         min_width, min_height: pixels of the upright picture.
         tags: each of them is among its tags or keywords, in any case.
         near: where it was taken.
-        expr: a Milvus filter, besides.
+        expr: a condition besides.
     """
 
     under: str | None = None
@@ -47,7 +59,7 @@ class Filters:
     min_height: int = 0
     tags: tuple[str, ...] = ()
     near: Near | None = None
-    expr: str = ""
+    expr: Expression | None = None
 
     @classmethod
     def of(
@@ -63,12 +75,8 @@ class Filters:
         tags: tuple[str, ...] = (),
         near: str = "",
         expr: str = "",
-        embedded: bool = False,
     ) -> Filters:
         """Filters from what a person types: dates such as 2024-05, `near` as LAT,LON,KM.
-
-        Args:
-            embedded: they are for the embedded target, whose `expr` has no `not` and no `exists`.
 
         Raises:
             UsageError: one of them is wrong; its hint points at the place.
@@ -81,55 +89,54 @@ class Filters:
             raise refused("--camera", camera, 0, "there is no word in it")
         for tag in tags:
             check_tag(tag, "--tag")
-        if expr:
-            expression.check(expr, embedded=embedded)
-        made = cls(
+        if under and not _is_unicode(under):
+            raise UsageError(f"--under {under!r}: the folder's name is not UTF-8")
+        return cls(
             *(under, start, end, camera, _format(format) if format else "", min_width, min_height),
-            *(tuple(tags), _near(near) if near else None, expr),
+            *(tuple(tags), _near(near) if near else None, parse(expr) if expr else None),
         )
-        made.expression()
-        return made
 
     def __bool__(self) -> bool:
         return self != Filters()
 
-    def expression(self) -> str:
-        """As a Milvus filter; empty where there is no condition.
+    def expression(self) -> Expression | None:
+        """The condition on a row; None where there is none.
 
         What it lets through must also pass `keeps`.
-
-        Raises:
-            UsageError: one of them can't be said in a filter.
         """
-        parts = [f"({self.expr})"] if self.expr else []
-        if self.under:
-            parts.append(under_filter(self.under))
-        if self.since is not None:
-            parts.append(f"taken_at >= {self.since}")
-        if self.until is not None:
-            parts.append(f"taken_at < {self.until}")
-        if self.since is not None or self.until is not None:
-            parts.append("taken_at != 0")
-        if self.camera:
-            wanted = ", ".join(literal(word) for word in words(self.camera))
-            parts.append(f"json_contains_all(camera_words, [{wanted}])")
-        if self.format:
-            parts.append(f"format == {literal(self.format)}")
-        if self.min_width:
-            parts.append(f"width >= {self.min_width}")
-        if self.min_height:
-            parts.append(f"height >= {self.min_height}")
-        parts += [f"json_contains(labels, {literal(folded(tag))})" for tag in self.tags]
-        if self.near:
-            parts.append(self.near.expression())
-        return " and ".join(parts)
+        dated = self.since is not None or self.until is not None
+        return conjunction(
+            self.expr,
+            under(self.under) if self.under else None,
+            _if("taken_at", ">=", self.since),
+            _if("taken_at", "<", self.until),
+            _if("taken_at", "!=", 0 if dated else None),
+            Contains(Field("camera_words"), words(self.camera)) if self.camera else None,
+            _if("format", "==", self.format or None),
+            _if("width", ">=", min(self.min_width, _WIDEST) or None),
+            _if("height", ">=", min(self.min_height, _WIDEST) or None),
+            *(Contains(Field("labels"), (folded(tag),)) for tag in self.tags),
+            self.near.expression() if self.near else None,
+        )
 
     def keeps(self, hit: Hit) -> bool:
-        """Whether a hit of `expression` meets what no Milvus filter can say: the circle."""
+        """Whether a hit of `expression` meets what no filter can say: the circle."""
         if self.near is None:
             return True
         lat, lon = hit.facts.get("lat"), hit.facts.get("lon")
         return lat is not None and lon is not None and self.near.holds(lat, lon)
+
+
+def _if(name: str, operator: CompareOperator, value: str | int | None) -> Expression | None:
+    return None if value is None else Compare(Field(name), operator, value)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _span(option: str, text: str) -> tuple[int, int]:

@@ -1,14 +1,14 @@
-"""Queries and their vectors in, hits out: from whatever can find rows by a vector."""
+"""The hits of queries whose vectors are known: found, chosen and ordered."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from clipstack.errors import ImageError, NotFoundError
-from clipstack.index.store import MAX_LIMIT, literal
+from clipstack.index.base import MAX_LIMIT, Collection
 from clipstack.search import ranking
 from clipstack.search.combining import combined
 from clipstack.search.query import Query
@@ -16,51 +16,18 @@ from clipstack.search.ranking import Group
 from clipstack.search.standing import marked
 
 if TYPE_CHECKING:
-    from clipstack.index.schema import CollectionInfo, Matrix, Vector
-    from clipstack.index.store import Hit
+    from clipstack.index.base import Hit
+    from clipstack.index.filters.syntax import Expression
+    from clipstack.index.schema import Vector
     from clipstack.search.cutoff import Cutoff
     from clipstack.search.terms import Encoded
 
 
-# Candidates for a varied choice, for groups and for a filter that Milvus can't apply: times the
+# Candidates for a varied choice, for groups and for a filter that no index can apply: times the
 # hits wanted, and at least.
 _DIVERSE = (5, 100)
 _GROUPED = (10, 1000)
 _SOME_KEPT = (3, 50)
-
-
-class Finder(Protocol):
-    """The rows of one collection, as a search needs them; `index.store.Store` is one."""
-
-    info: CollectionInfo
-
-    def search_all(
-        self,
-        vectors: Matrix,
-        *,
-        limit: int,
-        offset: int = 0,
-        expression: str = "",
-        params: Mapping[str, Any] | None = None,
-    ) -> list[list[Hit]]:
-        """The rows nearest to each of `vectors`, best first."""
-        ...
-
-    def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
-        """The stored vector of each of `ids` that is stored."""
-        ...
-
-    def count(self, expression: str = "") -> int:
-        """Rows that a Milvus filter lets through."""
-        ...
-
-    def sample(self, count: int, *, rows: int = 0, expression: str = "") -> Matrix:
-        """The vectors of that many rows, chosen at random, the same every time."""
-        ...
-
-    def is_empty(self) -> bool:
-        """Whether there is no row at all."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +38,7 @@ class Found:
     groups: dict[str, Group] = field(default_factory=dict)
 
 
-def vector_of(query: Query, encoded: Sequence[Encoded], finder: Finder) -> Vector:
+def vector_of(query: Query, encoded: Sequence[Encoded], collection: Collection) -> Vector:
     """The one vector to search with.
 
     Args:
@@ -83,7 +50,7 @@ def vector_of(query: Query, encoded: Sequence[Encoded], finder: Finder) -> Vecto
         UsageError: the terms cancel each other out.
     """
     ids = [term.id for term in query.terms if term.id]
-    stored = finder.vectors(ids) if ids else {}
+    stored = collection.vectors(ids) if ids else {}
     vectors: list[Vector] = []
     for term, one in zip(query.terms, encoded, strict=True):
         if isinstance(one, ImageError):
@@ -91,35 +58,23 @@ def vector_of(query: Query, encoded: Sequence[Encoded], finder: Finder) -> Vecto
         if term.id and term.id not in stored:
             what = "such picture" if term.said else "picture with that id"
             raise NotFoundError(
-                f"{term.name}: collection {finder.info.name!r} has no {what}",
+                f"{term.name}: collection {collection.info.name!r} has no {what}",
                 hint="`clipstack search --json` shows ids. For a file that is not imported, "
                 "use --image FILE.",
             )
         vectors.append(stored[term.id] if one is None else one)
-    return combined(query.terms, vectors, finder.sample)
-
-
-def find(
-    finder: Finder,
-    query: Query,
-    vector: Vector,
-    limit: int,
-    params: Mapping[str, Any],
-    cutoff: Cutoff | None = None,
-) -> Found:
-    """The hits of one query; see `find_all`."""
-    return find_all(finder, [query], [vector], limit, params, [cutoff])[0]
+    return combined(query.terms, vectors, collection.sample)
 
 
 def find_all(
-    finder: Finder,
+    collection: Collection,
     queries: Sequence[Query],
     vectors: Sequence[Vector],
     limit: int,
     params: Mapping[str, Any],
     cutoffs: Sequence[Cutoff | None],
 ) -> list[Found]:
-    """The hits of each query, at most `limit`; those that can share one search of Milvus do.
+    """The hits of each query, at most `limit`; those that can share one search of the index do.
 
     Args:
         vectors: float32 [dimension], one for each query.
@@ -128,25 +83,26 @@ def find_all(
     """
     import numpy as np
 
-    alike: dict[tuple[int, int, str], list[int]] = defaultdict(list)
+    alike: dict[tuple[int, int, Expression | None], list[int]] = defaultdict(list)
     for n, query in enumerate(queries):
-        alike[*_window(query, limit, cutoffs[n]), expression_of(query)].append(n)
+        alike[*_window(query, limit, cutoffs[n]), query.filters.expression()].append(n)
     found: dict[int, Found] = {}
-    for (wanted, offset, expression), some in alike.items():
+    for (wanted, offset, filter), some in alike.items():
         while some:
-            answers = finder.search_all(
+            answers = collection.search(
                 np.stack([vectors[n] for n in some]),
                 limit=wanted,
                 offset=offset,
-                expression=expression,
+                filter=filter,
                 params=params,
             )
             short = []
-            for n, hits in zip(some, answers, strict=True):
+            for n, answer in zip(some, answers, strict=True):
                 cutoff = cutoffs[n]
+                hits = _without_own(queries[n], answer)
                 told = marked(cutoff, vectors[n], hits) if cutoff else hits
-                found[n], all_seen = _chosen(finder, queries[n], told, limit, cutoff)
-                if not all_seen and len(hits) == wanted < MAX_LIMIT:
+                found[n], all_seen = _chosen(collection, queries[n], told, limit, cutoff)
+                if not all_seen and len(answer) == wanted < MAX_LIMIT:
                     short.append(n)
             some, wanted = short, min(MAX_LIMIT, 4 * wanted)
     return [found[n] for n in range(len(queries))]
@@ -157,40 +113,48 @@ def _chooses(query: Query) -> bool:
     return bool(query.diverse or query.group_by or query.filters.near)
 
 
+def _is_cut_here(query: Query, cutoff: Cutoff | None) -> bool:
+    """Whether the first hits are asked for, and what the offset leaves out is left out here."""
+    return bool(cutoff or _chooses(query) or _own(query))
+
+
 def _window(query: Query, limit: int, cutoff: Cutoff | None) -> tuple[int, int]:
     """How many candidates to ask for, and how many to leave out before them."""
     end = query.offset + limit
-    if not _chooses(query):
-        return (min(MAX_LIMIT, max(end, cutoff.best)), 0) if cutoff else (limit, query.offset)
-    times, least = _DIVERSE if query.diverse else _GROUPED if query.group_by else _SOME_KEPT
-    best = cutoff.best if cutoff else 0
-    return min(MAX_LIMIT, max(least, best, times * end)), 0
+    if not _is_cut_here(query, cutoff):
+        return limit, query.offset
+    wanted = max(end, cutoff.best if cutoff else 0)
+    if _chooses(query):
+        times, least = _DIVERSE if query.diverse else _GROUPED if query.group_by else _SOME_KEPT
+        wanted = max(wanted, least, times * end)
+    return min(MAX_LIMIT, wanted + len(_own(query))), 0
 
 
-def expression_of(query: Query) -> str:
-    """The query's filter, without the rows it names itself."""
-    wanted = query.filters.expression()
-    own = sorted({term.id for term in query.terms if term.id})
-    if not own:
-        return wanted
-    others = f"id not in [{', '.join(map(literal, own))}]"
-    return f"({wanted}) and {others}" if wanted else others
+def _own(query: Query) -> set[str]:
+    """The rows that a query names itself. They are no hits of it, and leaving them out here is
+    quicker than a filter that looks at every row."""
+    return {term.id for term in query.terms if term.id}
+
+
+def _without_own(query: Query, hits: list[Hit]) -> list[Hit]:
+    own = _own(query)
+    return [hit for hit in hits if hit.id not in own] if own else hits
 
 
 def _chosen(
-    finder: Finder, query: Query, hits: list[Hit], limit: int, cutoff: Cutoff | None
+    collection: Collection, query: Query, hits: list[Hit], limit: int, cutoff: Cutoff | None
 ) -> tuple[Found, bool]:
     """What is shown of the candidates, and whether more of them would change nothing."""
-    lower = finder.info.metric == "L2"
+    lower = collection.info.metric == "L2"
     good = [hit for hit in hits if _is_good(hit, query, lower)]
     kept = [hit for hit in good if query.filters.keeps(hit)]
     groups: dict[str, Group] = {}
-    if cutoff or _chooses(query):
+    if _is_cut_here(query, cutoff):
         end = query.offset + limit
         if query.group_by:
             kept, groups = ranking.grouped(kept, query.group_by)
         if query.diverse:
-            vectors = finder.vectors([hit.id for hit in kept])
+            vectors = collection.vectors([hit.id for hit in kept])
             kept = ranking.diverse(kept, vectors, end, lower_is_better=lower)
         all_seen = not _chooses(query) or len(kept) >= end or len(good) < len(hits)
         kept = kept[query.offset : end]

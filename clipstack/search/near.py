@@ -1,9 +1,11 @@
-"""A circle on the Earth in; a Milvus filter around it, and whether a place lies in it, out."""
+"""A circle on the Earth: a filter for the box around it, and whether a place lies in it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import asin, cos, degrees, hypot, isfinite, pi, radians, sin
+
+from clipstack.index.filters.syntax import And, Compare, Expression, Field, Or
 
 # IUGG's mean radius.
 EARTH_KM = 6371.0088
@@ -25,7 +27,7 @@ class Near:
         if not (self.km > 0 and isfinite(self.km)):
             raise ValueError("the radius is more than 0 km")
 
-    def expression(self) -> str:
+    def expression(self) -> Expression:
         """A filter for the box around the circle, which has every place of it and some more.
 
         The meridians that touch the circle are asin(sin(r) / cos(lat)) away, r its angular
@@ -36,17 +38,17 @@ class Near:
         """
         angle = min(self.km, _HALF_ROUND) / EARTH_KM
         up, down = self.lat + degrees(angle), self.lat - degrees(angle)
-        parts = [_between("lat", max(-90.0, down), min(90.0, up))]
+        parts: list[Expression] = [*_between("lat", max(-90.0, down), min(90.0, up))]
         if up < 90 and down > -90:
             reach = degrees(asin(min(1.0, sin(angle) / cos(radians(self.lat)))))
             west, east = self.lon - reach, self.lon + reach
             if west <= -180:
-                parts.append(f"({_at_least('lon', west + 360)} or {_at_most('lon', east)})")
+                parts.append(Or((_at_least("lon", west + 360), _at_most("lon", east))))
             elif east >= 180:
-                parts.append(f"({_at_least('lon', west)} or {_at_most('lon', east - 360)})")
+                parts.append(Or((_at_least("lon", west), _at_most("lon", east - 360))))
             else:
-                parts.append(_between("lon", west, east))
-        return " and ".join(parts)
+                parts += _between("lon", west, east)
+        return And(tuple(parts))
 
     def holds(self, lat: float, lon: float) -> bool:
         """Whether a place lies in the circle."""
@@ -64,13 +66,13 @@ def distance(lat: float, lon: float, other_lat: float, other_lon: float) -> floa
     return 2 * EARTH_KM * asin(min(1.0, chord))
 
 
-def _between(name: str, least: float, most: float) -> str:
-    return f"{_at_least(name, least)} and {_at_most(name, most)}"
+def _between(name: str, least: float, most: float) -> tuple[Expression, Expression]:
+    return _at_least(name, least), _at_most(name, most)
 
 
-def _at_least(name: str, value: float) -> str:
-    return f"{name} >= {value - 10**-_DIGITS:.{_DIGITS}f}"
+def _at_least(name: str, value: float) -> Expression:
+    return Compare(Field(name), ">=", round(value - 10**-_DIGITS, _DIGITS))
 
 
-def _at_most(name: str, value: float) -> str:
-    return f"{name} <= {value + 10**-_DIGITS:.{_DIGITS}f}"
+def _at_most(name: str, value: float) -> Expression:
+    return Compare(Field(name), "<=", round(value + 10**-_DIGITS, _DIGITS))

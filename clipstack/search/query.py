@@ -1,4 +1,4 @@
-"""What a person looks for in, checked; the shape every search works on out."""
+"""Queries: what a person looks for, checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from clipstack.errors import UsageError
-from clipstack.index.store import MAX_LIMIT
+from clipstack.index.base import MAX_LIMIT
 from clipstack.search.filters import Filters
 
 Sort = Literal["score", "date", "path"]
@@ -122,7 +122,7 @@ def without_secret(url: str) -> str:
 
 
 def check_limit(limit: int, offset: int = 0) -> None:
-    """Raises UsageError when Milvus can't return that many hits at once, or so far down."""
+    """Raises UsageError when a search can't return that many hits at once, or so far down."""
     if not 1 <= limit <= MAX_LIMIT:
         raise UsageError(f"-k {limit}: a search returns 1 to {MAX_LIMIT} hits", hint="Try -k 10.")
     if offset < 0:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from clipstack.index.base import Hit
     from clipstack.index.schema import Vector
-    from clipstack.index.store import Hit
     from clipstack.search.query import GroupBy, Sort
 
 

@@ -1,4 +1,4 @@
-"""An open collection and a query in; which of its hits stand out, and how far, out."""
+"""Which hits of a query stand out of a collection, and how far."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from clipstack.index.store import Hit
-    from clipstack.search.finding import Finder
+    from clipstack.index.base import Collection, Hit
+    from clipstack.index.filters.syntax import Expression
 
     Floats = npt.NDArray[np.float32]
 
@@ -26,12 +26,12 @@ class Standing:
     """What stands out in one collection; kept between queries for as long as its rows are as many.
 
     Args:
-        finder: the rows of the open collection.
+        collection: of an index that is open.
         phrases: gives the vectors of `background.vectors` in a prompt; for queries with a text.
     """
 
-    def __init__(self, finder: Finder, phrases: Callable[[str], Floats]) -> None:
-        self._finder = finder
+    def __init__(self, collection: Collection, phrases: Callable[[str], Floats]) -> None:
+        self._collection = collection
         self._phrases = phrases
         self._cutoffs: dict[tuple[object, ...], Cutoff | None] = {}
         self._one_at_a_time = threading.Lock()
@@ -40,10 +40,10 @@ class Standing:
         self,
         terms: Sequence[tuple[bool, float]],
         combine: Callable[[Sequence[Floats]], Floats],
-        expression: str = "",
+        filter: Expression | None = None,
         prompt: str = "none",
     ) -> Cutoff | None:
-        """For queries made of such terms, among the rows a Milvus filter lets through.
+        """For queries made of such terms, among the rows a filter lets through.
 
         Args:
             terms: whether each is a text, and its weight.
@@ -53,14 +53,14 @@ class Standing:
         Returns:
             None where there are too few rows to tell.
         """
-        rows = self._finder.count(expression)
-        key = (rows, expression, prompt, *terms)
+        rows = self._collection.count(filter)
+        key = (rows, filter, prompt, *terms)
         with self._one_at_a_time:
             if key not in self._cutoffs:
                 while len(self._cutoffs) >= _KEPT:
                     del self._cutoffs[next(iter(self._cutoffs))]
                 are_texts = [is_text for is_text, _ in terms]
-                self._cutoffs[key] = self._made(rows, are_texts, combine, expression, prompt)
+                self._cutoffs[key] = self._made(rows, are_texts, combine, filter, prompt)
             return self._cutoffs[key]
 
     def _made(
@@ -68,16 +68,16 @@ class Standing:
         rows: int,
         are_texts: Sequence[bool],
         combine: Callable[[Sequence[Floats]], Floats],
-        expression: str,
+        filter: Expression | None,
         prompt: str,
     ) -> Cutoff | None:
         pictures = 0 if all(are_texts) else _PICTURES
-        sample = self._finder.sample(SAMPLE + pictures, rows=rows, expression=expression)
+        sample = self._collection.sample(SAMPLE + pictures, rows=rows, filter=filter)
         apart = min(pictures, len(sample) // 3)
         phrases = self._phrases(prompt) if any(are_texts) else sample[:0]
         try:
             made = imitations(are_texts, combine, phrases, sample[:apart])
-            return Cutoff(sample[apart:], rows, made, self._finder.info.metric)
+            return Cutoff(sample[apart:], rows, made, self._collection.info.metric)
         except ValueError:
             return None
 

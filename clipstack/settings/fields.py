@@ -132,7 +132,9 @@ class Settings:
     model: str = _setting(DEFAULT_MODEL, _text, "hub id, folder, or `shapes`")
     collection: str = _setting("images", _text, "the collection to import into and search")
     database: Path = _setting(
-        lambda: data_dir() / "clipstack.db", _path, "the file of the embedded target"
+        lambda: data_dir() / "clipstack.db",
+        _path,
+        "the SQLite file of the embedded target; its vectors lie beside it",
     )
     milvus_uri: str = _setting(
         "", _text_or_nothing, "a Milvus server, such as http://127.0.0.1:19530; empty: embedded"
@@ -166,7 +168,9 @@ class Settings:
     preview: str = _setting(
         "auto", _preview, "pictures on the terminal: auto, kitty, iterm, sixel, blocks or off"
     )
-    wait: float = _setting(10.0, _seconds, "seconds to wait for a database another process holds")
+    wait: float = _setting(
+        10.0, _seconds, "seconds to wait for another process that writes, or for a server"
+    )
     patience: float = _setting(
         120.0, _seconds, "seconds an import waits for a service that went away"
     )

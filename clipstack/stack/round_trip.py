@@ -10,7 +10,7 @@ from typing import Any
 
 from clipstack import encoders
 from clipstack.errors import ClipstackError, UnreachableError
-from clipstack.index.server import Server
+from clipstack.index.milvus.server import Server
 
 _TEXT = "a red circle"
 _DIMENSION = 8

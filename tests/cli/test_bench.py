@@ -44,7 +44,6 @@ def test_every_stage_of_a_folder(gallery: Path, cli: Cli, temporary: Path, tmp_p
     assert told["import"]["holds_back"] in {"decode", "encode", "write"}
     assert list(temporary.iterdir()) == []
     assert not (tmp_path / "data").exists(), "nothing is imported"
-    assert not (tmp_path / "cache" / "milvus").exists()
 
 
 def test_the_limit_is_of_the_precision_that_is_used(cli: Cli) -> None:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import sqlite3
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from tests.running import Cli, process
+from tests.material import draw
+from tests.running import Cli, process, wait_for_rows
+
+MANY = 300
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder with pictures for an import that takes a while."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    return draw(folder, MANY, 96)
 
 
 def test_rename_keeps_every_row(cli: Cli, imported: Path) -> None:
@@ -43,27 +58,82 @@ def test_create_twice(cli: Cli) -> None:
     assert cli(*create).code == 1
 
 
-def test_the_embedded_target_lets_one_process_in(cli: Cli, imported: Path) -> None:
-    from clipstack.index.database import Database
+def test_reading_beside_an_import(cli: Cli, imported: Path, many: Path) -> None:
+    """Whoever reads does not wait for the one who writes, and sees what is written so far."""
+    importing = process("import", many, "-m", "shapes", "--batch-size", "4", "-q")
+    wait_for_rows(60)
+    listed = cli("collections", "list", "--wait", "0", mode="json").json
+    assert importing.poll() is None, "the import is over too early to tell"
+    assert listed[0] | {"rows": 0} == cli("collections", "show", "distances", mode="json").json | {
+        "rows": 0
+    }
+    hits = cli("search", "red star", "-k", "1000", "--wait", "0", mode="json").json["hits"]
+    assert len(hits) >= listed[1]["rows"] >= 60
+    assert importing.wait(timeout=120) == 0
+    assert cli("collections", "show", "images", mode="json").json["rows"] == 40 + MANY
+    importing.communicate()
 
-    with Database(imported, wait=0):
-        waiting = process("collections", "list", "--wait", "0.3")
-        _, err = waiting.communicate(timeout=30)
-    assert waiting.returncode == 5
-    assert "in use by process" in err
-    assert "pytest" in err, "names the command that holds it"
-    assert cli("collections", "list").code == 0
+
+def test_two_imports_at_once(cli: Cli, tmp_path: Path, many: Path) -> None:
+    """Both make the database, the collection and the pictures that both were given."""
+    names = sorted(many.iterdir())
+    given = names[: 2 * MANY // 3], names[MANY // 3 :]
+    running = [
+        process("import", "-", "-m", "shapes", "--json", "--batch-size", "16", stdin=PIPE)
+        for _ in given
+    ]
+    for one, files in zip(running, given, strict=True):
+        assert one.stdin
+        one.stdin.write("\n".join(map(str, files)))
+        one.stdin.close()
+    for one in running:
+        assert one.wait(timeout=120) == 0, one.stderr and one.stderr.read()
+        assert one.stdout
+        assert json.loads(one.stdout.read())["counts"]["failed"] == 0
+        one.stdout.close()
+        one.stderr and one.stderr.close()
+    hits = cli("search", "star", "-k", "1000", mode="json").json["hits"]
+    assert sorted(hit["path"] for hit in hits) == [str(name) for name in names]
+    assert cli("import", many, mode="json").json["counts"]["unchanged"] == MANY
+    for name in names[:: MANY // 5]:
+        best = cli("search", "--image", name, "-k", "1", mode="json").json["hits"][0]
+        assert best["score"] == pytest.approx(1, abs=1e-4)
 
 
-def test_waiting_is_rewarded(imported: Path) -> None:
-    from clipstack.index.database import Database
+def test_aliases(cli: Cli, imported: Path) -> None:
+    assert cli("collections", "alias", "images", "pictures").code == 0
+    assert cli("search", "red star", "-c", "pictures", "-k", "1").code == 0
+    moved = cli("collections", "alias", "distances", "pictures", mode="json")
+    assert (moved.json["name"], moved.json["aliases"]) == ("distances", ["pictures"])
+    assert "meant images before" in moved.err
+    listed = cli("collections", "list", mode="human").text
+    assert "aliases" in listed
+    assert cli("collections", "drop", "pictures", "--yes").code == 2
+    assert cli("collections", "alias", "images", "pictures", "--delete").code == 6
+    assert cli("collections", "alias", "distances", "pictures", "--delete").code == 0
+    assert cli("search", "red star", "-c", "pictures").code == 6
 
-    with Database(imported, wait=0):
-        waiting = process("collections", "list", "-q", "--wait", "60")
-        with pytest.raises(Exception, match="timed out"):
-            waiting.wait(timeout=3)
-    out, _ = waiting.communicate(timeout=30)
-    assert out.split() == ["distances", "images"]
+
+def test_nothing_to_load_or_release(cli: Cli, imported: Path) -> None:
+    assert cli("collections", "load", "images", mode="json").json["rows"] == 40
+    ran = cli("collections", "release", "images")
+    assert ran.code == 2
+    assert "can't release" in ran.err
+
+
+def test_compaction_gives_space_back(cli: Cli, many: Path) -> None:
+    assert cli("import", many, "-m", "shapes").code == 0
+    idle = cli("collections", "compact", "images")
+    assert "nothing to give back" in idle.err
+    for picture in many.iterdir():  # the same bytes, but every row is written again
+        os.utime(picture, ns=(1, 1))
+    assert cli("import", many, mode="json").json["counts"]["unchanged"] == MANY
+    before = cli("search", "red star", "-k", "1000", mode="json").json["hits"]
+    done = cli("collections", "compact", "images", mode="json")
+    assert done.code == 0, done.err
+    assert (done.json["compacted"], done.json["finished"]) == ("images", True)
+    assert done.json["freed"] > 0
+    assert cli("search", "red star", "-k", "1000", mode="json").json["hits"] == before
 
 
 def test_a_file_that_is_no_database(cli: Cli, tmp_path: Path) -> None:
@@ -76,30 +146,25 @@ def test_a_file_that_is_no_database(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_database_of_another_program(cli: Cli, tmp_path: Path) -> None:
-    from clipstack.index.database import Database
-
     path = tmp_path / "foreign.db"
-    with Database(path, wait=0) as database:
-        database.client.create_collection("theirs", dimension=4)
-    config = _config(tmp_path, path)
-    listed = cli("--config", config, "collections", "list", mode="json").json
-    assert listed == [{"name": "theirs", "rows": 0}]
-    ran = cli("--config", config, "search", "star", "-c", "theirs")
-    assert ran.code == 1
-    assert "was not made by clipstack" in ran.err
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    for command in (("collections", "list"), ("import", tmp_path, "-m", "shapes")):
+        ran = cli("--config", _config(tmp_path, path), *command)
+        assert ran.code == 1
+        assert "another program" in ran.err
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("theirs",)]
 
 
-@pytest.mark.parametrize("name", ["pictures", "a" * 40 + ".db", "sp ace.db"])
-def test_names_milvus_lite_does_not_take(cli: Cli, tmp_path: Path, name: str) -> None:
-    ran = cli("--config", _config(tmp_path, tmp_path / name), "collections", "create", "x")
-    assert ran.code == 2
-    assert ".db" in ran.err
-
-
-def test_nothing_is_left_running_or_lying_about(cli: Cli, imported: Path) -> None:
-    cli("collections", "list")
-    assert sqlite3.connect(imported).execute("pragma integrity_check").fetchone() == ("ok",)
-    assert not list(imported.parent.glob("*.holder"))
+@pytest.mark.parametrize("name", ["pictures", "a" * 40 + ".db", "sp ace.db", "1?x#y%20.db"])
+def test_any_name_will_do_for_the_database(
+    cli: Cli, tmp_path: Path, gallery: Path, name: str
+) -> None:
+    config = _config(tmp_path, tmp_path / name)
+    assert cli("--config", config, "import", gallery, "--no-recursive").code == 0
+    assert cli("--config", config, "search", "star", "-k", "5", mode="quiet").out.count("\n") == 5
+    assert (tmp_path / name).exists()
 
 
 def test_config_layers(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import os
 import socket
-import subprocess
-import sys
+import sqlite3
 import zipfile
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from clipstack.doctor.redaction import REMOVED, Redactor
 from clipstack.doctor.services import version_check
 from clipstack.stack.clocks import ahead
 from clipstack.stack.registries import host
-from tests.cli.test_health import held
 from tests.running import Cli, Ran, process
+
+COLLECTIONS = ("images", "distances")
 
 
 @pytest.fixture(autouse=True)
@@ -103,27 +105,36 @@ def test_variables_that_mean_nothing(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     assert found["CLIPSTACK_MODLE"]["fix"] == "Did you mean CLIPSTACK_MODEL?"
 
 
-def test_a_database_in_use(cli: Cli, imported: Path) -> None:
-    ran = cli("doctor", mode="json")
-    assert "free" in checks(ran, "database")["database"]["message"]
-    with held(imported) as pid:
-        found = checks(cli("doctor", mode="json"), "database")["database"]
-    assert found["level"] == "warn"
-    assert f"in use by process {pid}" in found["message"]
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_database_that_is_whole(cli: Cli, imported: Path, writes: bool) -> None:
+    with contextlib.closing(sqlite3.connect(imported, isolation_level=None)) as other:
+        if writes:
+            other.execute("BEGIN IMMEDIATE")
+        found = checks(cli("doctor", mode="json"), "database")
+    assert {one["level"] for one in found.values()} == {"ok"}
+    assert any(str(imported) in one["message"] for one in found.values())
 
 
-def test_a_process_that_was_killed(cli: Cli, imported: Path) -> None:
-    program = (
-        "import os, sys; from pathlib import Path\n"
-        "from clipstack.index.database import Database\n"
-        "Database(Path(sys.argv[1]), wait=5); os.kill(os.getpid(), 9)"
-    )
-    subprocess.run([sys.executable, "-c", program, str(imported)], check=False)
+def test_vectors_that_were_cut_off(cli: Cli, imported: Path) -> None:
+    (file, *_) = sorted(Path(f"{imported}-vectors").iterdir())
+    size = file.stat().st_size
+    os.truncate(file, size // 2)
     found = checks(cli("doctor", mode="json"), "database")
-    assert "free" in found["database"]["message"]
-    assert "was killed" in found["holder"]["message"]
-    assert cli("health", "database").code == 0
-    assert "holder" not in checks(cli("doctor", mode="json"), "database")
+    (damage,) = [one for one in found.values() if one["level"] != "ok"]
+    assert "20" in damage["message"]
+    assert damage["fix"]
+    hits = [cli("search", "star", "-k", "40", "-q", "-c", name).out for name in COLLECTIONS]
+    assert sorted(text.count("\n") for text in hits) == [20, 40], "what is whole is found"
+
+
+def test_a_database_that_is_damaged(cli: Cli, imported: Path) -> None:
+    pages = bytearray(imported.read_bytes())
+    pages[4096 : 8 * 4096] = b"?" * (7 * 4096)
+    imported.write_bytes(pages)
+    ran = cli("doctor", mode="json")
+    assert ran.code in (0, 3)
+    assert any(one["level"] == "fail" for one in checks(ran, "database").values())
+    assert "Traceback" not in ran.err
 
 
 def test_half_written_files(cli: Cli, tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ import typer.main
 
 from clipstack.cli.app import tree
 
-HEAVY = {"torch", "transformers", "pymilvus", "bentoml", "docker", "numpy", "PIL", "openvino"}
+HEAVY = {
+    *("torch", "transformers", "pymilvus", "bentoml", "docker", "numpy", "PIL", "openvino"),
+    "pyarrow",
+}
 
 
 def _lines() -> list[list[str]]:

@@ -7,12 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.running import Cli, process
+from tests.running import Cli, process, wait_for_rows
 
 SHAPES = ("--model", "shapes")
 
@@ -204,11 +203,7 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, cli: Cli) -> None:
     running = process(
         "import", folder, *SHAPES, "--batch-size", "8", "--json", start_new_session=True
     )
-    database = folder.parent / "data" / "clipstack.db"
-    deadline = time.monotonic() + 60
-    while not (database.exists() and database.stat().st_size > 200_000):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_rows(100)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to children too
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130, err

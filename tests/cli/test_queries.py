@@ -18,7 +18,7 @@ import pytest
 
 from clipstack.index.schema import row_id
 from clipstack.scenes import Scene
-from clipstack.search import Query, Searcher, Term, combining
+from clipstack.search import Query, Searcher, Term, combining, open_searcher
 from clipstack.settings import load
 from tests import forms
 from tests.running import Cli
@@ -43,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for kind in ("data", "config", "cache"):
             patch.setenv(f"CLIPSTACK_{kind.upper()}_DIR", str(folder))
         assert Cli()("import", folder / "pictures", "--model", "shapes").code == 0
-        with Searcher(load({})) as searcher:
+        with open_searcher(load({})) as searcher:
             searcher.search(Query((Term("star"),)))  # loads the model from these folders
             yield World(searcher, scenes)
 
@@ -183,9 +183,8 @@ def test_several_threads_at_once(world: World) -> None:
 
 def test_what_is_known_of_a_row(world: World) -> None:
     path = next(iter(world.scenes))
-    row = world.searcher.row_at(path)
+    row = world.searcher.collection.row(row_id(path))
     assert row is not None
-    assert row == world.searcher.row(row_id(path))
     assert (row["path"], row["width"], row["format"]) == (path, 64, "PNG")
     assert "vector" not in row
-    assert world.searcher.row_at("/nowhere.png") is None
+    assert world.searcher.collection.row(row_id("/nowhere.png")) is None

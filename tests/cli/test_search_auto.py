@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clipstack.scenes import demo_scenes
+from tests.material import copy_database
 from tests.running import Cli
 
 
@@ -33,8 +34,7 @@ def starless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pictures(starless: Path, tmp_path: Path) -> Path:
     """The pictures, and a copy of their database where the commands of this test find it."""
-    (tmp_path / "data").mkdir(exist_ok=True)
-    shutil.copyfile(starless / "clipstack.db", tmp_path / "data" / "clipstack.db")
+    copy_database(starless / "clipstack.db", tmp_path / "data" / "clipstack.db")
     return starless / "pictures"
 
 

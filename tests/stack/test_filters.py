@@ -1,5 +1,4 @@
-"""The filters and tags of tests/cli on a real Milvus 2.3.5, which takes and refuses other things
-than Milvus Lite."""
+"""The filters and tags of tests/cli on a real Milvus 2.3.5."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from tests.album import Photo, make_album
 from tests.cli.test_filters import FILTERS
 from tests.running import Cli
 from tests.stack.stacks import Stack, compose_up, removed
-from tests.unit.search.test_expression import GOOD, SERVERS_ONLY
+from tests.unit.index.filters.test_parse import GOOD
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def test_exactly_what_fits(cli: Cli, photos: list[Photo]) -> None:
 
 
 def test_what_is_called_good_is_taken(cli: Cli, photos: list[Photo]) -> None:
-    for text in (*GOOD, *SERVERS_ONLY):
+    for text in GOOD:
         found(cli, "--filter", text)
     placed = sorted(photo.path for photo in photos if photo.place)
     assert found(cli, "--filter", "exists lat") == placed

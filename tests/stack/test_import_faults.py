@@ -14,9 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.index import collections
-from clipstack.index.server import Server
-from clipstack.index.store import MAX_LIMIT
+from clipstack.index.milvus.index import MilvusIndex
 from tests.material import draw
 from tests.running import Ran, process
 from tests.stack.stacks import Stack, wait_until_healthy
@@ -90,26 +88,23 @@ def importing(stack: Stack, pictures: Path, name: str, *more: str) -> Iterator[R
 
 
 def _rows(stack: Stack, name: str) -> int:
-    with _server(stack) as server:
-        if not collections.exists(server.client, name):
-            return 0
-        # Milvus is new to the collection for a moment.
-        return collections.count(server.client, name)
+    with _index(stack) as index:
+        return index.collection(name).count() if index.exists(name) else 0
 
 
-def _server(stack: Stack) -> Server:
-    return Server(f"http://127.0.0.1:{stack.port('MILVUS')}", wait=120)
+def _index(stack: Stack) -> MilvusIndex:
+    return MilvusIndex(f"http://127.0.0.1:{stack.port('MILVUS')}", wait=120)
 
 
 def assert_every_image_once(stack: Stack, pictures: Path, name: str) -> None:
-    with _server(stack) as server:
-        assert collections.count(server.client, name) == FILES
-        fields = {"output_fields": ["id", "path"], "consistency_level": "Strong"}
-        found = server.client.query(name, filter='id > ""', limit=MAX_LIMIT, **fields)
-        assert len(found) == FILES
-        assert len({row["id"] for row in found}) == FILES
-        assert {row["path"] for row in found} == {str(path) for path in pictures.iterdir()}
-        collections.drop(server.client, name)
+    with _index(stack) as index:
+        collection = index.collection(name)
+        assert collection.count() == FILES
+        rows = [row for batch in collection.rows() for row in batch]
+        assert len(rows) == FILES
+        assert len({row.id for row in rows}) == FILES
+        assert {row.path for row in rows} == {str(path) for path in pictures.iterdir()}
+        index.drop(name)
 
 
 def finish(stack: Stack, pictures: Path, name: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from clipstack.index.schema import row_id
 from clipstack.scenes import Scene
-from clipstack.search import Query, Searcher, Term
+from clipstack.search import Query, Searcher, Term, open_searcher
 from clipstack.settings import load
 from tests import forms
 from tests.running import Cli
@@ -46,7 +46,7 @@ def world(stack_images: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("CLIPSTACK_MILVUS_URI", f"http://127.0.0.1:{stack.port('MILVUS')}")
         ran = Cli()(*args)
         assert ran.code == 0, ran.err
-        with Searcher(load({})) as served, Searcher(embedded) as other:
+        with open_searcher(load({})) as served, open_searcher(embedded) as other:
             for searcher in (served, other):
                 searcher.search(Query((Term("star"),)))  # loads the model from these folders
             yield World(served, other, scenes)
@@ -118,10 +118,11 @@ def test_pages_follow_each_other(world: World) -> None:
 
 def test_what_is_known_of_a_row(world: World) -> None:
     path = next(iter(world.scenes))
-    assert world.searcher.row_at(path) == world.embedded.row_at(path) | {
-        "imported_at": world.searcher.row_at(path)["imported_at"]  # type: ignore[index]
+    row = world.searcher.collection.row(row_id(path))
+    assert row == world.embedded.collection.row(row_id(path)) | {
+        "imported_at": row["imported_at"]  # type: ignore[index]
     }
-    assert world.searcher.row("f" * 32) is None
+    assert world.searcher.collection.row("f" * 32) is None
 
 
 def test_many_queries_at_once(world: World) -> None:

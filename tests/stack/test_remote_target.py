@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.index.server import Server, Tls
+from clipstack.index.milvus.server import Server, Tls
 from tests.running import Cli, Ran
 from tests.serving import free_port
 from tests.stack.stacks import Stack, compose_up, docker, removed

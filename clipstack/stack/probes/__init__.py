@@ -8,6 +8,6 @@ def prepare() -> None:
     import docker  # noqa: F401
     import httpx  # noqa: F401
 
-    from clipstack.index import probing
+    from clipstack.index.milvus import probing
 
     probing.prepare()

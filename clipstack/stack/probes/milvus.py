@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 
 from clipstack.errors import ClipstackError
-from clipstack.index.probing import Answer, Trouble, ask
-from clipstack.index.server import Tls
-from clipstack.index.trial import round_trip
+from clipstack.index.milvus.probing import Answer, Trouble, ask
+from clipstack.index.milvus.server import Tls
+from clipstack.index.milvus.trial import round_trip
 from clipstack.stack.probes.http import Asker, silent, within
 from clipstack.stack.probes.result import Notes, Probe, Status, UnwellError, look
 

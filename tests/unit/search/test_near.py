@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import random
-import re
 
 import pytest
 
+from clipstack.index.filters.syntax import And, Compare, Expression, Field, Or
 from clipstack.search.near import Near, distance
 
 
-def in_box(expression: str, lat: float, lon: float) -> bool:
-    assert re.fullmatch(r"[a-z0-9.<>=()\s-]+", expression)
-    return bool(eval(expression, {}, {"lat": lat, "lon": lon}))
+def in_box(box: Expression, lat: float, lon: float) -> bool:
+    match box:
+        case And(conditions):
+            return all(in_box(condition, lat, lon) for condition in conditions)
+        case Or(conditions):
+            return any(in_box(condition, lat, lon) for condition in conditions)
+        case Compare(Field(name), ">=", float() as least):
+            return {"lat": lat, "lon": lon}[name] >= least
+        case Compare(Field(name), "<=", float() as most):
+            return {"lat": lat, "lon": lon}[name] <= most
+        case _:
+            raise AssertionError(box)
 
 
 @pytest.mark.parametrize(

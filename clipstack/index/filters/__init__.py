@@ -1,0 +1,1 @@
+"""Conditions on rows: a syntax tree, its text, and its translations to SQL and to Milvus."""

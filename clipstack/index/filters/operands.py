@@ -1,0 +1,252 @@
+"""What a filter compares: fields, arithmetic on them, literals and lists, read from its text."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from clipstack.index.filters import tokens
+from clipstack.index.filters.syntax import NUMBERS, TEXTS, Arithmetic, Field, Scalar
+from clipstack.index.filters.tokens import FilterFault, Token
+from clipstack.index.schema import DYNAMIC
+
+FIELDS = (*TEXTS, *NUMBERS, *DYNAMIC)
+IN_LISTS = ("json_contains", "json_contains_all", "json_contains_any")
+_WORDS = ("and", "or", "not", "in", "like", "exists", "true", "false", *IN_LISTS)
+_MOST_PLACES = 3
+"""Numbers in the brackets of one field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Something that can be compared.
+
+    Attributes:
+        kind: text, int, float, bool or list, of a literal or a fixed field; "" for a dynamic one.
+        field: None for a literal.
+        arithmetic: on the field.
+        value: of a literal that is no list.
+        items: of a list.
+    """
+
+    kind: str
+    place: int
+    field: Field | None = None
+    arithmetic: Arithmetic | None = None
+    value: Scalar = ""
+    items: tuple[Operand, ...] = ()
+
+
+class OperandReader:
+    """The tokens of a filter, and the operands among them, from left to right.
+
+    Args:
+        text: the filter.
+
+    Raises:
+        FilterFault: here and by each method, where the text is none.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._tokens = tokens.read(text)
+        self._next = 0
+
+    @property
+    def token(self) -> Token:
+        """The next one."""
+        return self._tokens[self._next]
+
+    def at(self, *texts: str) -> bool:
+        """Whether the next token is one of these names or signs."""
+        return self.token.kind in ("name", "sign") and self.token.text in texts
+
+    def take(self, *texts: str) -> Token | None:
+        """The next token, and go on; None where it is none of `texts`, if some are given."""
+        if texts and not self.at(*texts):
+            return None
+        token = self.token
+        self._next += 1
+        return token
+
+    def expect(self, text: str, opened: Token | None = None) -> None:
+        """Take `text`, which closes `opened`."""
+        if self.take(text):
+            return
+        if opened:
+            raise FilterFault(self.token.place, f"`{text}` is missing")
+        raise self.unexpected(f"`{text}`")
+
+    def unexpected(self, wanted: str, hint: str = "") -> FilterFault:
+        """The fault of the next token where something else belongs."""
+        why = f"{self.token.shown} where {wanted} belongs"
+        return FilterFault(self.token.place, why, hint)
+
+    def value(self) -> Operand:
+        """A literal, a field, or a field and some arithmetic."""
+        operand = self.operand()
+        while self.at("+", "-", "*", "/", "%"):
+            sign, number = self._tokens[self._next : self._next + 2]
+            self.take()
+            field = operand.field
+            if operand.kind != "int" or not field or operand.arithmetic or number.kind != "int":
+                raise FilterFault(
+                    sign.place,
+                    "arithmetic is one of the fields that are numbers and one whole number",
+                )
+            value = cast("int", self.operand().value)
+            if sign.text in "/%" and not value:
+                raise FilterFault(number.place, "nothing can be divided by 0")
+            if sign.text == "%" and field.name == "mtime_ns":  # 2.3 computes it with floats
+                why = "versions of Milvus compute `%` of so large numbers differently"
+                raise FilterFault(sign.place, why)
+            made = Arithmetic(field, cast("Any", sign.text), value)
+            operand = replace(operand, arithmetic=made)
+        return operand
+
+    def operand(self) -> Operand:
+        """A literal or a field."""
+        token = self.token
+        place = token.place
+        sign = self.take("-", "+")
+        if sign:
+            if self.token.kind not in ("int", "float"):
+                raise self.unexpected("a number")
+            token = self.token
+        if self.at("["):
+            return Operand("list", place, items=self.list())
+        if token.kind == "name":
+            return self._named(token)
+        value: Scalar
+        if token.kind == "text":
+            value = tokens.unquoted(token)
+        elif token.kind in ("int", "float"):
+            number = _number(token)
+            value = -number if sign and sign.text == "-" else number
+        else:
+            raise self.unexpected("a field, a number or a text")
+        self.take()
+        return Operand(token.kind, place, value=value)
+
+    def list(self, operand: Operand | None = None) -> tuple[Operand, ...]:
+        """The items of a list of literals, which `operand` can be compared with."""
+        opened = self.token
+        self.expect("[")
+        items: list[Operand] = []
+        while not self.at("]"):
+            item = self.value()
+            if item.field or item.kind in ("list", "bool"):
+                raise FilterFault(item.place, "a list holds numbers or texts")
+            if operand:
+                match(operand, item)
+            items.append(item)
+            if items[0].kind != item.kind:
+                raise FilterFault(item.place, "a list holds values of one kind")
+            if not self.take(","):
+                break
+        self.expect("]", opened)
+        return tuple(items)
+
+    def _named(self, token: Token) -> Operand:
+        name = token.text
+        if name.lower() in ("true", "false"):
+            self.take()
+            return Operand("bool", token.place, value=name.lower() == "true")
+        if name == "vector":
+            raise FilterFault(token.place, "the vector can't be compared")
+        if name in _WORDS or (name not in FIELDS and name != "$meta"):
+            raise self._no_field(token)
+        self.take()
+        if name == "$meta" and not self.at("["):
+            raise self.unexpected('a name in brackets, such as $meta["camera"]')
+        field = _known(Field(name, self._path(token)), token.place)
+        kind = "text" if name in TEXTS else "int" if name in NUMBERS else ""
+        return Operand(kind, token.place, field)
+
+    def _path(self, name: Token) -> tuple[str | int, ...]:
+        """What follows a field in brackets."""
+        end = name.place + len(name.text)
+        path: list[str | int] = []
+        while self.at("["):
+            opened = self.token
+            if opened.place != end:
+                raise FilterFault(opened.place, "no space belongs before this bracket")
+            if name.text in (*TEXTS, *NUMBERS):
+                raise self.unexpected("a comparison")
+            self.take()
+            if self.token.kind not in ("int", "text"):
+                raise self.unexpected("a number or a name in quotes")
+            inner = self.token
+            path.append(_key(inner))
+            self.take()
+            end = self.token.place + 1
+            self.expect("]", opened)
+            if inner.place + len(inner.text) + 1 != end or inner.place != opened.place + 1:
+                raise FilterFault(opened.place, "no space belongs inside these brackets")
+        return tuple(path)
+
+    def _no_field(self, token: Token) -> FilterFault:
+        if token.text in _WORDS:
+            return self.unexpected("a field, a number or a text")
+        if self._tokens[self._next + 1].text == "(":
+            have = ", ".join(IN_LISTS)
+            return FilterFault(token.place, f"no function {token.text!r}", f"There is: {have}.")
+        near = difflib.get_close_matches(token.text, FIELDS, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(FIELDS)}."
+        return FilterFault(token.place, f"there is no field {token.text!r}", hint)
+
+
+def match(operand: Operand, literal: Operand) -> None:
+    """Raises where a fixed field is compared with what it never holds."""
+    if literal.kind == "list":
+        raise FilterFault(literal.place, "a list stands behind `in`")
+    if not operand.field or not operand.kind or operand.kind == literal.kind:
+        return
+    needs = "a text, in quotes" if operand.kind == "text" else "a whole number"
+    raise FilterFault(literal.place, f"{operand.field.name} compares with {needs}")
+
+
+def _number(token: Token) -> int | float:
+    if token.kind == "float":
+        if not math.isfinite(float(token.text)):
+            raise FilterFault(token.place, "the number is too large")
+        return float(token.text)
+    number = int(token.text, 0 if token.text[1:2].isalpha() else 10)
+    if token.text != str(number):
+        raise FilterFault(token.place, "versions of Milvus read this number differently")
+    if number >= 2**63:
+        raise FilterFault(token.place, "the number is too large")
+    return number
+
+
+def _key(token: Token) -> str | int:
+    """What is between brackets; a text that is a number is the same as that number."""
+    if token.kind == "int":
+        number = _number(token)
+        assert isinstance(number, int)
+        return number
+    key = token.text[1:-1]
+    if not key:
+        raise FilterFault(token.place, "the name is empty")
+    if "\\" in key or '"' in key:
+        raise FilterFault(token.place, "a name in brackets can't hold quotes or backslashes")
+    is_number = key.isascii() and key.isdigit() and str(int(key)) == key and int(key) < 2**63
+    return int(key) if is_number else key
+
+
+def _known(field: Field, place: int) -> Field:
+    """A field by its own name, where `$meta` has one of those that have names."""
+    if field.name == "$meta":
+        first = field.path[0]
+        if first in (*TEXTS, *NUMBERS, "vector"):
+            why = f"{first} is a field of every row, and not in $meta"
+            raise FilterFault(place, why, f"Write {first} alone.")
+        if first in DYNAMIC:
+            field = Field(str(first), field.path[1:])
+    if field.is_made and field.path:
+        hint = f'Write json_contains({field.name}, "...").'
+        raise FilterFault(place, f"the words in {field.name} have no order", hint)
+    if sum(isinstance(step, int) for step in field.path) > _MOST_PLACES:
+        raise FilterFault(place, f"at most {_MOST_PLACES} numbers stand in a field's brackets")
+    return field

@@ -1,0 +1,252 @@
+r"""A filter's text in, its syntax tree out, or where and why it is none.
+
+The language is Milvus', as far as its versions 2.3 to 2.6 agree. `to_sql` and `to_milvus` give
+every condition this meaning:
+
+- A comparison (`==`, `<`, `in`, `like`, `json_contains`, ...) is true where the row has the field,
+  the field holds a value of the literal's kind, and that value compares so. It is false otherwise:
+  for a missing field, for null, for a text compared with a number.
+- `not` is the opposite, so it is true where the field is missing. `a != b` is `not (a == b)`,
+  `a not in b` is `not (a in b)`.
+- The kinds are texts, numbers, true and false, lists, and objects. Whole numbers and others are of
+  one kind, compared exactly up to 2**53; beyond, as 64-bit floats, unless both are whole. Texts
+  are compared by their characters' codes, and case counts.
+- `exists` is true where the row has the field, whatever it holds.
+- `json_contains` looks at the items of a list, not into lists and objects among them.
+- A number in brackets is a place in a list, from 0, or an object's key.
+- `like` takes `%` for any text, and `\%`, `\_` and `\\` for these characters themselves.
+
+What the versions read differently is refused: `_` in a pattern of `like`, for one.
+
+Source: Milvus' grammar (internal/parser/planparserv2/Plan.g4) as of 2.3, without what no version
+runs on these fields (arithmetic but before == and !=, two dynamic fields compared).
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from clipstack.index.filters import tokens
+from clipstack.index.filters.caret import refused
+from clipstack.index.filters.operands import IN_LISTS, Operand, OperandReader, match
+from clipstack.index.filters.syntax import (
+    EXACT,
+    And,
+    Compare,
+    CompareFields,
+    CompareOperator,
+    Contains,
+    Exists,
+    Expression,
+    Field,
+    In,
+    Like,
+    Not,
+    Or,
+)
+from clipstack.index.filters.tokens import FilterFault, Token
+
+_COMPARE = ("<", "<=", ">", ">=", "==", "!=")
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_DEEPEST = 50
+_LONGEST_PATTERN = 10_000
+
+
+def parse(text: str, option: str = "--filter") -> Expression:
+    """The syntax tree of a filter.
+
+    Args:
+        option: where it was given, for errors.
+
+    Raises:
+        UsageError: it is no filter of a collection; the hint has a caret under the place.
+    """
+    try:
+        return _Parser(text).run()
+    except FilterFault as fault:
+        raise refused(option, text, fault.place, fault.why, fault.hint) from None
+
+
+class _Parser(OperandReader):
+    """One pass over a filter, from left to right."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def run(self) -> Expression:
+        if self.token.kind == "end":
+            raise FilterFault(0, "it is empty")
+        expression = self._any_of()
+        token = self.token
+        if token.text in ("AND", "OR"):
+            raise FilterFault(token.place, f"write `{token.text.lower()}` in small letters")
+        if token.kind != "end":
+            raise self.unexpected("`and`, `or` or the end")
+        return expression
+
+    def _any_of(self) -> Expression:
+        conditions = [self._all_of()]
+        while self.take("or", "||"):
+            conditions.append(self._all_of())
+        return conditions[0] if len(conditions) == 1 else Or(tuple(conditions))
+
+    def _all_of(self) -> Expression:
+        conditions = [self._condition()]
+        while self.take("and", "&&"):
+            conditions.append(self._condition())
+        return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
+
+    def _condition(self) -> Expression:
+        token = self.token
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise FilterFault(token.place, "it is nested too deep")
+        condition: Expression
+        if self.take("not", "!"):
+            if not self.at("("):
+                raise self.unexpected("`(`", "`not` stands before parentheses: not (...)")
+            condition = Not(self._condition())
+        elif self.take("("):
+            condition = self._any_of()
+            self.expect(")", token)
+        elif self.take("exists", "EXISTS"):
+            condition = self._exists()
+        elif token.kind == "name" and token.text.lower() in IN_LISTS:
+            condition = self._contains(token)
+        else:
+            condition = self._comparison()
+        self._depth -= 1
+        return condition
+
+    def _exists(self) -> Expression:
+        operand = self.operand()
+        if not operand.field or operand.field.is_fixed:
+            raise FilterFault(operand.place, "`exists` takes a field that rows may lack")
+        return Exists(operand.field)
+
+    def _contains(self, function: Token) -> Expression:
+        self.take()
+        opened = self.token
+        self.expect("(")
+        left = self.value()
+        if left.kind or not left.field:
+            raise FilterFault(left.place, f"`{function.text}` takes a list such as tags")
+        self.expect(",")
+        wanted = self.value()
+        takes_list = function.text.lower() != "json_contains"
+        if wanted.field or (wanted.kind == "list") is not takes_list:
+            what = 'a list such as ["dog", "sea"]' if takes_list else 'one value such as "dog"'
+            raise FilterFault(wanted.place, f"`{function.text}` takes {what}")
+        items = wanted.items if takes_list else (wanted,)
+        if not items:
+            raise FilterFault(wanted.place, "the list is empty")
+        for item in items:
+            if isinstance(item.value, int) and abs(item.value) >= EXACT:
+                why = f"`{function.text}` takes whole numbers below {EXACT} only"
+                raise FilterFault(item.place, why)
+        self.expect(")", opened)
+        is_any = function.text.lower() == "json_contains_any"
+        return Contains(left.field, _values(items), "any" if is_any else "all")
+
+    def _comparison(self) -> Expression:
+        left = self.value()
+        sign = self.token
+        if self.take(*_COMPARE):
+            return self._compare(left, sign)
+        if self.take("like", "LIKE"):
+            return self._like(left)
+        if self.take("in"):
+            return self._among(left)
+        if self.take("not") and self.take("in"):
+            return Not(self._among(left))
+        if sign.text in ("IN", "NOT"):
+            raise FilterFault(sign.place, f"write `{sign.text.lower()}` in small letters")
+        if left.field:
+            example = "1" if left.kind == "int" else '"..."'
+            raise self.unexpected(f"a comparison, such as {left.field.name} == {example}")
+        raise self.unexpected("a comparison")
+
+    def _compare(self, left: Operand, sign: Token) -> Expression:
+        right = self.value()
+        operator = cast("CompareOperator", sign.text)
+        if left.field and right.field:
+            if not (left.kind and left.kind == right.kind):
+                raise FilterFault(right.place, "only two numbers or two texts of every row compare")
+            if left.arithmetic or right.arithmetic:
+                raise FilterFault(right.place, "arithmetic is compared with a number")
+            return CompareFields(left.field, operator, right.field)
+        operand, literal = (left, right) if left.field else (right, left)
+        if not operand.field:
+            raise FilterFault(left.place, "this compares no field")
+        if operand.arithmetic and sign.text not in ("==", "!="):
+            raise FilterFault(sign.place, "arithmetic stands only before == and !=")
+        match(operand, literal)
+        if literal.kind == "bool" and sign.text not in ("==", "!="):
+            raise FilterFault(sign.place, "true and false compare with == and != only")
+        compared = operand.arithmetic or operand.field
+        if left.field:
+            return Compare(compared, operator, literal.value)
+        turned = cast("CompareOperator", _TURNED.get(operator, operator))
+        first = Compare(compared, turned, literal.value)
+        if operator in _TURNED and self.at(operator[0], operator[0] + "="):
+            return And((first, self._second(operand, operand.field)))
+        return first
+
+    def _second(self, operand: Operand, field: Field) -> Expression:
+        """The other comparison in `100 < width < 400`."""
+        sign = self.token
+        if not operand.kind:
+            raise FilterFault(sign.place, "this field takes two comparisons, with `and`")
+        self.take()
+        last = self.value()
+        if last.field:
+            raise FilterFault(last.place, "a number or a text belongs here")
+        match(operand, last)
+        return Compare(field, cast("CompareOperator", sign.text), last.value)
+
+    def _like(self, left: Operand) -> Expression:
+        if not left.field or left.kind not in ("text", ""):
+            raise FilterFault(left.place, "`like` compares a field that holds a text")
+        token = self.token
+        if token.kind != "text":
+            raise self.unexpected('a text such as "IMG%"')
+        like = Like(left.field, _pattern(token))
+        if not like.is_prefix and any(part.endswith("\\") for part in like.parts[:-1]):
+            why = "versions of Milvus read a backslash before a wildcard differently"
+            raise FilterFault(token.place, why)
+        self.take()
+        return like if len(like.parts) > 1 else Compare(left.field, "==", like.parts[0])
+
+    def _among(self, left: Operand) -> Expression:
+        if not left.field:
+            raise FilterFault(left.place, "a field stands before `in`")
+        if left.arithmetic:
+            raise FilterFault(left.place, "arithmetic stands only before == and !=")
+        start = self.token.place
+        if not self.at("["):
+            raise self.unexpected("a list in brackets, such as [1, 2]")
+        items = self.list(left)
+        if not items:
+            raise FilterFault(start, "the list is empty")
+        return In(left.field, _values(items))
+
+
+def _values(items: tuple[Operand, ...]) -> tuple[str | int | float | bool, ...]:
+    return tuple(item.value for item in items)
+
+
+def _pattern(token: Token) -> str:
+    """What `like` compares with; see `Like.pattern`."""
+    pattern = tokens.unquoted(token, pattern=True)
+    rest = pattern
+    for escape in ("\\\\", "\\%", "\\_"):
+        rest = rest.replace(escape, "")
+    if "\\" in rest:
+        raise FilterFault(token.place, "in a pattern, `\\` stands before %, _ or \\ only")
+    if "_" in rest:
+        why = "versions of Milvus read `_` in a pattern differently"
+        raise FilterFault(token.place, why, "For the character itself, write \\_.")
+    if len(pattern) > _LONGEST_PATTERN:
+        raise FilterFault(token.place, "the pattern is too long")
+    return pattern

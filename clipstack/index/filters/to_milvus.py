@@ -1,0 +1,209 @@
+r"""A filter's syntax tree in, the same in Milvus' language out.
+
+`parse` says what a filter means. Versions of Milvus differ where a row lacks a dynamic field, or
+has a value of another kind: up to 2.6.18 a comparison is false there, and its opposite true; from
+2.6.19 on both are unknown, and unknown is no hit. So the opposite of a comparison of a dynamic
+field is written with all that makes it true: `camera != "Canon"` becomes
+
+    (camera != "Canon" or not (exists camera) or camera < 0 or camera >= 0 or camera == true
+     or camera == false or (exists camera[0]))
+
+What no version can be asked for, from 2.6.19 on: that a field holds an object, or a list that
+begins with null, {} or []. The opposite of a comparison is then no hit there. `exists` is not true
+of null, {} and [] from 2.6 on.
+
+Patterns of `like` with a wildcard before the end are refused by Milvus 2.3 itself, with a message.
+
+Source: https://github.com/milvus-io/milvus/issues/50699; tests/stack/test_filter_equivalence.py.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from clipstack.errors import UsageError
+from clipstack.index.filters.syntax import (
+    EXACT,
+    And,
+    Arithmetic,
+    Compare,
+    CompareFields,
+    Contains,
+    Exists,
+    Expression,
+    Field,
+    In,
+    Like,
+    Not,
+    Or,
+    Scalar,
+    starting_with,
+)
+
+_KINDS = {
+    str: '{0} >= ""',
+    float: "{0} < 0 or {0} >= 0",
+    bool: "{0} == true or {0} == false",
+    list: "(exists {0}[0])",
+}
+"""What is true of values of a kind, by the types of Python's."""
+
+
+def to_milvus(expression: Expression) -> str:
+    """A filter of Milvus 2.3.5 to 2.6.
+
+    Raises:
+        UsageError: a text in it can't be sent, as it is not Unicode.
+    """
+    match expression:
+        case And(conditions):
+            return _joined("and", [to_milvus(condition) for condition in conditions])
+        case Or(conditions):
+            return _joined("or", [to_milvus(condition) for condition in conditions])
+        case Not(inner):
+            return _opposite(inner)
+        case CompareFields(left, operator, right):
+            return f"{left.name} {operator} {right.name}"
+        case Compare(left, "!=", value) if not _is_definite(expression):
+            return _opposite(Compare(left, "==", value))
+        case Compare(left, operator, value):
+            return f"{_named(left)} {operator} {_literal(value)}"
+        case In(field, values):
+            return _among(field, values)
+        case Like():
+            return _like(expression)
+        case Exists(field):
+            return f"(exists {_named(field)})"  # else it takes in what follows
+        case Contains(field, values, quantifier):
+            return _contains(field, values, quantifier)
+        case _:
+            assert_never(expression)
+
+
+def literal(text: str) -> str:
+    """`text` as a string of a filter of Milvus'.
+
+    Raises:
+        UsageError: it is not Unicode.
+    """
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if 0xD800 <= code < 0xE000:
+        raise UsageError("a filter can't hold half of a character, or bytes that are not UTF-8")
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _literal(value: Scalar) -> str:
+    if isinstance(value, str):
+        return literal(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value)
+
+
+def _named(field: Field | Arithmetic) -> str:
+    if isinstance(field, Arithmetic):
+        return f"{field.field.name} {field.operator} {field.number}"
+    steps = [f"[{step}]" if isinstance(step, int) else f'["{step}"]' for step in field.path]
+    if field.name == "$meta":  # an object, so a number is one of its keys
+        steps[0] = f'["{field.path[0]}"]'
+    return field.name + "".join(steps)
+
+
+def _joined(word: str, conditions: list[str]) -> str:
+    return conditions[0] if len(conditions) == 1 else f"({f' {word} '.join(conditions)})"
+
+
+def _listed(values: tuple[Scalar, ...]) -> str:
+    return f"[{', '.join(map(_literal, values))}]"
+
+
+def _among(field: Field, values: tuple[Scalar, ...]) -> str:
+    name = _named(field)
+    if not field.is_fixed and any(
+        isinstance(value, int) and abs(value) >= EXACT for value in values
+    ):
+        # `in` compares a float with whole numbers, `==` whole numbers with a float
+        return _joined("or", [f"{name} == {_literal(value)}" for value in values])
+    return f"{name} in {_listed(values)}"
+
+
+def _like(like: Like) -> str:
+    field, parts = like.field, like.parts
+    if len(parts) == 1:  # 2.3.5 takes an empty pattern for any text
+        return to_milvus(Compare(field, "==", parts[0]))
+    if like.is_prefix and set(parts[0]) & set("%_\\"):
+        return to_milvus(starting_with(field, parts[0]))  # 2.3.5 has no escapes
+    return f"{_named(field)} like {literal(like.pattern)}"
+
+
+def _contains(field: Field, values: tuple[Scalar, ...], quantifier: str) -> str:
+    # 2.3.5 does not find 1.0 by 1, but 1 by 1.0
+    values = tuple(float(value) if _is_whole(value) else value for value in values)
+    if len(values) == 1:
+        return f"json_contains({_named(field)}, {_literal(values[0])})"
+    return f"json_contains_{quantifier}({_named(field)}, {_listed(values)})"
+
+
+def _is_whole(value: Scalar) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _opposite(expression: Expression) -> str:
+    """What is true where `expression` is not."""
+    match expression:
+        case Not(inner):
+            return to_milvus(inner)
+        case And(conditions) if not _is_definite(expression):
+            return _joined("or", [_opposite(condition) for condition in conditions])
+        case Or(conditions) if not _is_definite(expression):
+            return _joined("and", [_opposite(condition) for condition in conditions])
+        case Compare(left, "!=", value) if not _is_definite(expression):
+            return to_milvus(Compare(left, "==", value))
+        case Compare(Field() as field, operator, value) if not field.is_fixed:
+            text = to_milvus(expression)
+            negated = f"{_named(field)} != {_literal(value)}" if operator == "==" else ""
+            return _beside(field, type(value), negated or f"not ({text})")
+        case In(field, values) if field.is_fixed:
+            return f"{_named(field)} not in {_listed(values)}"
+        case In(field, values):
+            return _beside(field, type(values[0]), f"not ({_among(field, values)})")
+        case Like(field) if not field.is_fixed:
+            return _beside(field, str, f"not ({_like(expression)})")
+        case Contains(field):
+            return _beside(field, list, f"not ({to_milvus(expression)})")
+        case _:
+            return f"not ({to_milvus(expression)})"
+
+
+def _beside(field: Field, kind: type, negated: str) -> str:
+    """What is true where `negated` is, and where a field is missing or not of that kind."""
+    name = _named(field)
+    kind = float if kind is int else kind
+    if field.is_made:
+        others = [] if kind is list else [f"(exists {name})"]
+    else:
+        others = [text.format(name) for of, text in _KINDS.items() if of is not kind]
+    return _joined("or", [negated, f"not (exists {name})", *others])
+
+
+def _is_definite(expression: Expression) -> bool:
+    """Whether it is true or false of every row, in all versions of Milvus."""
+    match expression:
+        case And(conditions) | Or(conditions):
+            return all(map(_is_definite, conditions))
+        case Not(inner):
+            return _is_definite(inner)
+        case Compare(Field() as field) | In(field) | Like(field):
+            return field.is_fixed
+        case Contains():
+            return False
+        case _:
+            return True

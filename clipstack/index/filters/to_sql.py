@@ -1,0 +1,256 @@
+"""A filter's syntax tree in, a condition of SQLite's on the rows of a collection out.
+
+`parse` says what a filter means. A condition that can't be told of a row, as a column is NULL, is
+NULL in SQL: as good as false everywhere but below a NOT.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from clipstack.errors import UsageError
+from clipstack.index.filters.syntax import (
+    EXACT,
+    And,
+    Arithmetic,
+    Compare,
+    CompareFields,
+    Contains,
+    Exists,
+    Expression,
+    Field,
+    In,
+    Like,
+    Not,
+    Or,
+    Scalar,
+    starting_with,
+)
+
+T = TypeVar("T")
+
+_MOST_PARAMETERS = 30_000
+"""SQLite's own limit is 32,766, and a query has some besides (https://sqlite.org/limits.html)."""
+_INLINE = 200
+"""Values of a list that are a parameter each; more are one parameter, as JSON."""
+_LARGEST_PLACE = 2**31
+"""SQLite counts places in lists in 32 bits."""
+_PLACES = ("lat", "lon")
+"""Numbers that have columns of their own beside the JSON."""
+_OPERATORS = {"==": "=", "!=": "<>"}
+_NUMBERS = "('integer', 'real')"
+
+
+def to_sql(expression: Expression, words_table: str) -> tuple[str, list[Any]]:
+    """A condition for the WHERE of a query on a table of rows, and its parameters.
+
+    Args:
+        words_table: the table (kind, word, slot) of what `clipstack.index.words` makes.
+
+    Raises:
+        UsageError: it has more values than SQLite takes.
+    """
+    translation = _Translation(words_table)
+    condition = translation.condition(expression)
+    if len(translation.parameters) > _MOST_PARAMETERS:
+        raise UsageError("the filter is too long", hint="Search with parts of it, one by one.")
+    return condition, translation.parameters
+
+
+class _Translation:
+    """A condition in the making.
+
+    Methods return SQL and add the parameters of it, so they are called in the SQL's order.
+    """
+
+    def __init__(self, words_table: str) -> None:
+        self.parameters: list[Any] = []
+        self._words = words_table
+
+    def condition(self, expression: Expression) -> str:
+        match expression:
+            case And(conditions):
+                return self._joined("AND", conditions, self.condition)
+            case Or(conditions):
+                return self._joined("OR", conditions, self.condition)
+            case Not(inner):
+                return f"(({self.condition(inner)}) IS NOT TRUE)"
+            case CompareFields(left, operator, right):
+                return f"{left.name} {_OPERATORS.get(operator, operator)} {right.name}"
+            case Compare(left, operator, value):
+                return self._compare(left, operator, value)
+            case In(field, values):
+                return self._among(field, values)
+            case Like():
+                return self._like(expression)
+            case Exists(field):
+                return self._exists(field)
+            case Contains(field):
+                has = self._has_words if field.is_made else self._contains
+                return has(expression)
+
+    def _bound(self, value: Any) -> str:
+        self.parameters.append(value)
+        return "?"
+
+    def _listed(self, values: Sequence[Scalar]) -> str:
+        if len(values) <= _INLINE or isinstance(values[0], float):
+            return f"({', '.join(map(self._bound, values))})"
+        listed = json.dumps(values, ensure_ascii=False)
+        return f"(SELECT value FROM json_each({self._bound(listed)}))"
+
+    def _joined(self, word: str, parts: Sequence[T], translated: Callable[[T], str]) -> str:
+        """Conditions joined in a balanced tree, as SQLite limits its depth to 1000."""
+        if len(parts) == 1:
+            return translated(parts[0])
+        half = len(parts) // 2
+        left = self._joined(word, parts[:half], translated)
+        right = self._joined(word, parts[half:], translated)
+        return f"({left} {word} {right})"
+
+    def _compare(self, field: Field | Arithmetic, operator: str, value: Scalar) -> str:
+        if isinstance(field, Arithmetic):
+            computed = f"({field.field.name} {field.operator} {self._bound(field.number)})"
+            return f"{computed} {_OPERATORS[operator]} {self._bound(value)}"
+        if field.is_fixed:
+            return f"{field.name} {_OPERATORS.get(operator, operator)} {self._bound(value)}"
+        if operator == "!=":
+            return self.condition(Not(Compare(field, "==", value)))
+        if field.is_made:
+            return "0"
+        operator = _OPERATORS.get(operator, operator)
+        if isinstance(value, str):
+            return (
+                f"({self._is_text(field)} AND {self._value(field)} {operator} {self._bound(value)})"
+            )
+        if isinstance(value, bool):
+            return f"{self._type(field)} = {self._bound('true' if value else 'false')}"
+        if _has_column(field, (value,)):
+            return f"{field.name} {operator} {self._bound(float(value))}"
+        is_number = self._is_number(field)
+        if isinstance(value, float):
+            real = f"CAST({self._value(field)} AS REAL)"
+            return f"({is_number} AND {real} {operator} {self._bound(value)})"
+        if abs(value) < EXACT:
+            return f"({is_number} AND {self._value(field)} {operator} {self._bound(value)})"
+        whole = f"CASE typeof({self._value(field)}) WHEN 'integer' THEN {self._value(field)}"
+        whole += f" {operator} {self._bound(value)}"
+        real = f"ELSE {self._value(field)} {operator} {self._bound(float(value))} END"
+        return f"({is_number} AND {whole} {real})"
+
+    def _among(self, field: Field, values: Sequence[Scalar]) -> str:
+        if field.is_fixed:
+            return f"{field.name} IN {self._listed(values)}"
+        if field.is_made:
+            return "0"
+        if isinstance(values[0], str):
+            return f"({self._is_text(field)} AND {self._value(field)} IN {self._listed(values)})"
+        if _has_column(field, values):
+            return f"{field.name} IN {self._listed([float(value) for value in values])}"
+        if any(isinstance(value, int) and abs(value) >= EXACT for value in values):
+            return self._joined("OR", values, lambda value: self._compare(field, "==", value))
+        is_number = self._is_number(field)
+        value = self._value(field)
+        if isinstance(values[0], float):
+            value = f"CAST({value} AS REAL)"
+        return f"({is_number} AND {value} IN {self._listed(values)})"
+
+    def _like(self, like: Like) -> str:
+        field, parts = like.field, like.parts
+        if len(parts) == 1:
+            return self._compare(field, "==", parts[0])
+        if like.is_prefix:
+            return self.condition(starting_with(field, parts[0]))
+        if field.is_made:
+            return "0"
+        pattern = "*".join(map(_globbed, parts))
+        if field.is_fixed:
+            return f"{field.name} GLOB {self._bound(pattern)}"
+        return f"({self._is_text(field)} AND {self._value(field)} GLOB {self._bound(pattern)})"
+
+    def _exists(self, field: Field) -> str:
+        if field.is_made:
+            return (
+                f"slot IN (SELECT slot FROM {self._words} WHERE kind = {self._bound(field.name)})"
+            )
+        return f"{self._type(field)} IS NOT NULL"
+
+    def _has_words(self, contains: Contains) -> str:
+        values = [value for value in contains.values if isinstance(value, str)]
+        if not values:
+            return "0"
+
+        def has_one_of(words: Sequence[str]) -> str:
+            kind = f"SELECT slot FROM {self._words} WHERE kind = {self._bound(contains.field.name)}"
+            return f"slot IN ({kind} AND word IN {self._listed(words)})"
+
+        if contains.quantifier == "any":
+            return has_one_of(values)
+        return self._joined("AND", values, lambda word: has_one_of([word]))
+
+    def _contains(self, contains: Contains) -> str:
+        field, values = contains.field, contains.values
+
+        def has_one_of(values: Sequence[Scalar]) -> str:
+            items = f"SELECT 1 FROM json_each({self._value(field)}) AS item"
+            return f"EXISTS ({items} WHERE {self._is_item_of(values)})"
+
+        is_list = f"{self._type(field)} = 'array'"
+        if contains.quantifier == "any":
+            found = has_one_of(values)
+        else:
+            found = self._joined("AND", values, lambda value: has_one_of([value]))
+        return f"CASE WHEN {is_list} THEN {found} END"
+
+    def _is_item_of(self, values: Sequence[Scalar]) -> str:
+        first = values[0]
+        if isinstance(first, str):
+            return f"item.type = 'text' AND item.atom IN {self._listed(values)}"
+        if isinstance(first, bool):
+            return (
+                f"item.type IN {self._listed(['true' if value else 'false' for value in values])}"
+            )
+        atom = "CAST(item.atom AS REAL)" if isinstance(first, float) else "item.atom"
+        return f"item.type IN {_NUMBERS} AND {atom} IN {self._listed(values)}"
+
+    def _is_text(self, field: Field) -> str:
+        return f"{self._type(field)} = 'text'"
+
+    def _is_number(self, field: Field) -> str:
+        return f"{self._type(field)} IN {_NUMBERS}"
+
+    def _type(self, field: Field) -> str:
+        return self._at("json_type", field)
+
+    def _value(self, field: Field) -> str:
+        return self._at("json_extract", field)
+
+    def _at(self, function: str, field: Field) -> str:
+        found = [f"{function}(facts, {self._bound(path)})" for path in _paths(field)]
+        return found[0] if len(found) == 1 else f"COALESCE({', '.join(found)})"
+
+
+def _has_column(field: Field, values: Sequence[Scalar]) -> bool:
+    """Whether a field is compared with such numbers by its own column, which has 64-bit floats."""
+    exact = all(isinstance(value, float) or abs(int(value)) < EXACT for value in values)
+    return field.name in _PLACES and not field.path and exact
+
+
+def _paths(field: Field) -> list[str]:
+    """Where a field may be in the JSON: a number is a place in a list or an object's key."""
+    steps = field.path if field.name == "$meta" else (field.name, *field.path)
+    ways: list[list[str]] = []
+    for step in steps:
+        way = [f'."{step}"']
+        if isinstance(step, int) and ways and step < _LARGEST_PLACE:
+            way.append(f"[{step}]")
+        ways.append(way)
+    return ["$" + "".join(path) for path in itertools.product(*ways)]
+
+
+def _globbed(text: str) -> str:
+    """A text as it stands for itself in a pattern of GLOB."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in text)

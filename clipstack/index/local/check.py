@@ -1,0 +1,165 @@
+"""What is wrong with a database: its journal, its SQLite file, its vectors; and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipstack.errors import ClipstackError
+from clipstack.index.local import compaction
+from clipstack.index.local.database import Database
+from clipstack.index.local.explaining import explained_os
+from clipstack.index.local.filesystem import network_type, vectors_folder
+from clipstack.index.local.reading import Reader
+from clipstack.index.schema import CollectionInfo
+
+_WAIT = 5.0
+_MOST_ERRORS = 3
+_AGAIN = "Restore a copy; or move the file and its vectors away, and import again."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        level: "ok", "warn" or "fail".
+        subject: what, in a word or two.
+        text: what was found.
+        fix: what to type, for all that is not ok.
+    """
+
+    level: str
+    subject: str
+    text: str
+    fix: str = ""
+
+
+def check(path: Path) -> list[Finding]:
+    """Look at the database at `path`, and at every vector in it.
+
+    A file that is damaged is a finding, not an error.
+    """
+    try:
+        size = path.stat().st_size
+        if not size and not any(vectors_folder(path).glob("*.f32")):
+            return [Finding("ok", "database", f"{path} is empty: nothing is imported")]
+        database = Database(path, wait=_WAIT)
+    except ClipstackError as error:
+        return [_failure(error)]
+    except OSError as error:
+        return [_failure(explained_os(path, error))]
+    try:
+        return list(_findings(database))
+    finally:
+        database.close()
+
+
+def _findings(database: Database) -> Iterator[Finding]:
+    parts = (_database, _journal, _sqlite, _collections, _leftovers)
+    for part in parts:
+        try:
+            yield from part(database)
+        except ClipstackError as error:
+            yield _failure(error)
+        except OSError as error:
+            yield _failure(explained_os(database.path, error))
+
+
+def _failure(error: ClipstackError, subject: str = "database") -> Finding:
+    return Finding("fail", subject, error.message, error.hint or _AGAIN)
+
+
+def _database(database: Database) -> Iterator[Finding]:
+    vectors = sum(file.stat().st_size for file in vectors_folder(database.path).glob("*"))
+    files = (database.path, database.path.with_name(f"{database.path.name}-wal"))
+    rows = sum(file.stat().st_size for file in files if file.exists())
+    text = f"{database.path}: {rows / 1e6:.1f} MB, and {vectors / 1e6:.1f} MB of vectors"
+    if database.read_only:
+        text += "; it can only be read here"
+    yield Finding("ok", "database", text)
+
+
+def _journal(database: Database) -> Iterator[Finding]:
+    journal, network = database.journal_mode().upper(), network_type(database.path.parent)
+    text = "searches and imports go on beside each other"
+    again = "Type `clipstack collections compact NAME` while nothing else has the database open."
+    if journal == "WAL" and network:
+        text = f"it lies on {network}, where another machine that opens it may damage it"
+        yield Finding("warn", "journal", f"WAL; {text}", again)
+    elif journal == "WAL":
+        yield Finding("ok", "journal", f"WAL; {text}")
+    elif network:
+        text = f"as the file lies on {network}: a search and an import wait for each other"
+        yield Finding("ok", "journal", f"{journal}, {text} for moments")
+    else:
+        text = "though the file lies on this machine: a search and an import wait for each other"
+        yield Finding("warn", "journal", f"{journal}, {text}", again)
+
+
+def _sqlite(database: Database) -> Iterator[Finding]:
+    with database.reading() as connection:
+        query = f"PRAGMA quick_check({_MOST_ERRORS})"
+        errors = [str(text) for (text,) in connection.execute(query)]
+    if errors != ["ok"]:
+        text = "; ".join(" ".join(error.split()) for error in errors)
+        yield Finding("fail", "SQLite", f"{database.path} is damaged: {text}", _AGAIN)
+
+
+def _collections(database: Database) -> Iterator[Finding]:
+    with database.reading() as connection:
+        query = "SELECT number, name, description FROM collections ORDER BY name"
+        collections = connection.execute(query).fetchall()
+    for number, name, description in collections:
+        subject = f"collection {name}"
+        info = CollectionInfo.from_description(name, description)
+        if info is None:
+            text = f"what the database says of {name!r} is damaged, so that it can't be opened"
+            yield Finding("fail", subject, text, _AGAIN)
+            continue
+        try:
+            yield from _collection(Reader(database, number, info, lambda _: None), subject)
+        except ClipstackError as error:
+            yield _failure(error, subject)
+
+
+def _collection(reader: Reader, subject: str) -> Iterator[Finding]:
+    with reader.reading() as connection:
+        state = reader.state(connection)
+        rows = connection.execute(f"SELECT count(*) FROM {reader.table}").fetchone()[0]
+    name, file = reader.info.name, reader.file(state)
+    fix = (
+        f"Bring {file.path} back from a copy; or type `clipstack collections compact {name}`, "
+        "which deletes those rows, and import again."
+    )
+    if not file.path.exists():
+        text = f"its vectors are gone ({file.path}): none of its {rows} rows can be found"
+        yield Finding("fail", subject, text, fix)
+        return
+    lost = sum(len(some) for some in compaction.damaged_rows(reader))
+    if lost:
+        text = f"{lost} of its {rows} rows can't be found: their vectors are damaged"
+        slots = file.whole_slots()
+        if slots < state.slots:
+            text += f", as {file.path} was cut off behind {slots} of {state.slots} slots"
+        yield Finding("fail", subject, text, fix)
+    if rows != state.rows:
+        text = f"it counts {state.rows} rows, but has {rows}"
+        fix = f"`clipstack collections compact {name}` counts them again."
+        yield Finding("warn", subject, text, fix)
+    if not lost and rows == state.rows:
+        yield Finding("ok", subject, f"{rows} rows, all with their vectors")
+
+
+def _leftovers(database: Database) -> Iterator[Finding]:
+    files = compaction.leftovers(database)
+    if files:
+        size = sum(file.stat().st_size for file in files if file.exists())
+        text = (
+            f"{len(files)} files in {vectors_folder(database.path)} belong to no collection any "
+            f"more ({size / 1e6:.1f} MB)"
+        )
+        yield Finding(
+            "warn", "leftovers", text, "`clipstack collections compact NAME` deletes them."
+        )

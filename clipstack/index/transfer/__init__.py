@@ -1,0 +1,1 @@
+"""Rows between collections and files, and between the collections of two targets."""

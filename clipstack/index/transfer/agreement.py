@@ -1,0 +1,66 @@
+"""Whether rows may go into a collection: they have its model's vectors, or it is made for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clipstack.errors import ClipstackError
+from clipstack.index.base import Index
+from clipstack.index.schema import CollectionInfo, Model
+from clipstack.index.vector_index import VectorIndex
+from clipstack.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model as a collection or a file remembers it."""
+
+    name: str
+    revision: str
+    fingerprint: str
+    dimension: int
+
+    @classmethod
+    def of(cls, info: CollectionInfo) -> NamedModel:
+        """The model of a collection."""
+        return cls(info.model, info.revision, info.fingerprint, info.dimension)
+
+
+def existing(index: Index, name: str) -> CollectionInfo | None:
+    """The collection called `name`, or None where there is none yet.
+
+    Raises:
+        UsageError: it is no name for one.
+        ClipstackError: another program made it.
+    """
+    return index.info(name) if index.exists(name) else None
+
+
+def require_same_vectors(collection: CollectionInfo, model: Model, where: str) -> None:
+    """Refuse rows whose vectors can't be compared with those in a collection.
+
+    Args:
+        model: whose vectors the rows have.
+        where: what holds them, such as a file.
+
+    Raises:
+        ClipstackError: the fingerprints differ.
+    """
+    if collection.fingerprint == model.fingerprint:
+        return
+    other = f"of {model.name!r}"
+    if model.name == collection.model:
+        other += " with other weights, preprocessing or precision"
+    raise ClipstackError(
+        f"collection {collection.name!r} holds vectors of {collection.model!r}, and {where} "
+        f"vectors {other}: they can't be compared",
+        hint="Choose another name for the collection; it is made when there is none.",
+    )
+
+
+def created(
+    index: Index, settings: Settings, name: str, model: Model, metric: str
+) -> CollectionInfo:
+    """A new collection, with the index on vectors that the target's settings ask for."""
+    wanted = VectorIndex.of(settings.index, settings.index_params)
+    return index.create(name, model, metric, wanted)

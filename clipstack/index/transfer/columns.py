@@ -1,0 +1,176 @@
+"""The columns of an exchange file, and what it says of the collection its rows come from.
+
+docs/exchange.md documents them; their names and types stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from clipstack.errors import ClipstackError
+from clipstack.index.schema import CollectionInfo, Row
+from clipstack.settings import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clipstack.index.schema import Matrix
+
+VERSION = 1
+METADATA = "clipstack"
+"""The key of a Parquet file, and the array of an npz file, that holds the description."""
+TEXTS = ("id", "path", "digest", "format")
+WHOLE_NUMBERS = ("size", "mtime_ns", "width", "height", "taken_at", "imported_at")
+ORDER = (
+    *("id", "path", "digest", "size", "mtime_ns", "width", "height", "format"),
+    *("taken_at", "imported_at", "facts", "tags", "vector"),
+)
+"""All columns; an npz file has no `tags`."""
+REQUIRED = ("path", "vector")
+
+MAX_BATCH_BYTES = 16 << 20
+_ROW_BYTES = 1500
+
+
+class Problem(NamedTuple):
+    """Why a row can't be imported: the reason it is counted under, and the particulars."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive rows as a file has them, not checked yet.
+
+    Attributes:
+        first: the number of the first row in the file, from 0.
+        values: of each column the file has, one for each row; None where a row has none.
+        vectors: float32 [rows, dimension].
+        problems: of rows with a value that can't be read, by their number in the batch.
+    """
+
+    first: int
+    values: Mapping[str, Sequence[Any]]
+    vectors: Matrix
+    problems: dict[int, Problem] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """An exchange file that is open for reading."""
+
+    @property
+    def path(self) -> str:
+        """As it was named."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many it has."""
+        ...
+
+    @property
+    def info(self) -> CollectionInfo | None:
+        """Of the collection the rows come from; None when the file does not say."""
+        ...
+
+    @property
+    def dimension(self) -> int | None:
+        """Numbers in each vector; None when that may differ from row to row."""
+        ...
+
+    @property
+    def unused(self) -> Sequence[str]:
+        """Columns that clipstack has no use for."""
+        ...
+
+    def batches(self, dimension: int) -> Iterator[Batch]:
+        """All rows, in order.
+
+        Args:
+            dimension: numbers that a vector should have; another one is a problem of its row.
+
+        Raises:
+            ClipstackError: the file is damaged; the batches before were whole.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class Sink(Protocol):
+    """An exchange file that is being written."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows."""
+        ...
+
+    def finish(self) -> None:
+        """Complete the file."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open, whether the file is complete or not."""
+        ...
+
+
+def rows_at_once(dimension: int) -> int:
+    """How many rows of that dimension are read or written together."""
+    return max(1, MAX_BATCH_BYTES // (4 * dimension + _ROW_BYTES))
+
+
+def facts_text(facts: Mapping[str, Any]) -> str | None:
+    """Dynamic fields as the column `facts` has them: the same text for the same facts."""
+    if not facts:
+        return None
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def described(info: CollectionInfo) -> str:
+    """What a file says of its collection, as JSON."""
+    facts = asdict(info)
+    facts["collection"] = facts.pop("name")
+    return json.dumps({"clipstack": VERSION, **facts}, ensure_ascii=False)
+
+
+def description(text: str, path: str) -> CollectionInfo:
+    """The collection that a file's description describes.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ClipstackError: a newer clipstack wrote it, or it is no description.
+    """
+    try:
+        facts = json.loads(text)
+        version = facts.pop("clipstack")
+        if int(version) > VERSION:
+            raise ClipstackError(
+                f"{path}: written by a newer clipstack", hint="Upgrade clipstack and try again."
+            )
+        info = CollectionInfo(name=facts.pop("collection"), **facts)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        info = None
+    if info is None or not _is_sound(info):
+        raise ClipstackError(
+            f"{path}: what it says of its model and metric can't be read",
+            hint=f"Take away its metadata {METADATA!r}, and say whose its vectors are with "
+            "--model NAME.",
+        )
+    return info
+
+
+def _is_sound(info: CollectionInfo) -> bool:
+    texts = [getattr(info, one.name) for one in fields(info) if one.name != "dimension"]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and type(info.dimension) is int
+        and info.dimension > 0
+        and info.metric in METRICS
+    )

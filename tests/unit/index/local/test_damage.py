@@ -1,0 +1,321 @@
+"""Damaged files: what is whole is found, the rest is told of, and compaction heals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipstack.errors import ClipstackError
+from clipstack.index.filters.parse import parse
+from clipstack.index.local import tables
+from clipstack.index.local.check import check
+from clipstack.index.local.index import LocalIndex
+from clipstack.index.schema import row_id
+from tests.faults.workload import vector_of
+from tests.local_index import DIMENSION, fill, findable, numbered, vectors_file
+from tests.material import Model
+
+ROWS = 200
+SLOT = 4 * (DIMENSION + 2)
+
+
+def cut_off(file: Path) -> set[int]:
+    """Cut a file of vectors off within row 120; returns the rows that are left."""
+    os.truncate(file, 120 * SLOT + 10)
+    return set(range(120))
+
+
+def overwrite(file: Path) -> set[int]:
+    """Write random bytes over rows 30 to 129."""
+    with file.open("r+b") as opened:
+        opened.seek(30 * SLOT)
+        opened.write(random.Random(4).randbytes(100 * SLOT))
+    return set(range(30)) | set(range(130, ROWS))
+
+
+def flip(file: Path) -> set[int]:
+    """Flip a bit of row 7, of the length of row 8 and of the checksum of row 9."""
+    content = bytearray(file.read_bytes())
+    for number, place in ((7, 5), (8, 4 * DIMENSION), (9, 4 * DIMENSION + 4)):
+        content[number * SLOT + place] ^= 64
+    file.write_bytes(content)
+    return set(range(ROWS)) - {7, 8, 9}
+
+
+def swap(file: Path) -> set[int]:
+    """Let rows 3 and 4 have each other's vectors."""
+    content = bytearray(file.read_bytes())
+    third, fourth = content[3 * SLOT : 4 * SLOT], content[4 * SLOT : 5 * SLOT]
+    content[3 * SLOT : 5 * SLOT] = fourth + third
+    file.write_bytes(content)
+    return set(range(ROWS)) - {3, 4}
+
+
+def lose(file: Path) -> set[int]:
+    """Delete a file of vectors."""
+    file.unlink()
+    return set()
+
+
+def empty(file: Path) -> set[int]:
+    """Cut a file of vectors off at its beginning."""
+    os.truncate(file, 0)
+    return set()
+
+
+DAMAGES = (cut_off, overwrite, flip, swap, lose, empty)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return fill(tmp_path / "some.db", ROWS)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_whole_is_found(database: Path, damage: Callable[[Path], set[int]]) -> None:
+    whole = damage(vectors_file(database))
+    notes: list[str] = []
+    with LocalIndex(database, wait=1) as index:
+        collection = index.collection("images", note=notes.append)
+        collection.prepare()
+        nearest = vector_of("/0", 0, DIMENSION)[None]
+        hits = collection.search(nearest, limit=ROWS)[0]
+        assert {hit.path for hit in hits} == {f"/{number}" for number in whole}
+        assert all(-1.001 <= hit.score <= 1.001 for hit in hits)
+        assert len(notes) == 1
+        assert "clipstack doctor" in notes[0]
+        if whole:
+            assert findable(collection, whole) == whole
+        filtered = collection.search(nearest, limit=ROWS, filter=parse("width > 1"))[0]
+        assert [hit.path for hit in filtered] == [hit.path for hit in hits]
+        assert len(notes) == 1, "told again"
+        ids = [row_id(f"/{number}") for number in range(ROWS)]
+        vectors = collection.vectors(ids)
+        assert vectors.keys() == {row_id(f"/{number}") for number in whole}
+        for number in whole:
+            right = vector_of(f"/{number}", 0, DIMENSION)
+            assert np.array_equal(vectors[row_id(f"/{number}")], right)
+        assert len(collection.sample(ROWS)) == len(whole)
+        exported = {row.path for batch in collection.rows() for row in batch}
+        assert exported == {f"/{number}" for number in whole}
+        assert notes[1:] == [f"{ROWS - len(whole)} rows are left out: their vectors are damaged."]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_compaction_and_another_import_heal(
+    database: Path, damage: Callable[[Path], set[int]]
+) -> None:
+    whole = damage(vectors_file(database))
+    with LocalIndex(database, wait=1) as index:
+        compacted = index.compact("images", wait=True)
+        assert compacted.lost == ROWS - len(whole)
+        notes: list[str] = []
+        collection = index.collection("images", note=notes.append)
+        assert collection.count() == len(whole)
+        missing = [numbered(number) for number in range(ROWS) if number not in whole]
+        assert not collection.known([row.id for row in missing])
+        collection.upsert(missing)
+        assert findable(collection, range(ROWS)) == set(range(ROWS))
+        assert not notes
+    assert {found.level for found in check(database)} == {"ok"}
+
+
+@pytest.mark.parametrize("damage", [cut_off, overwrite, flip, empty])
+def test_writes_go_on(database: Path, damage: Callable[[Path], set[int]]) -> None:
+    whole = damage(vectors_file(database))
+    with LocalIndex(database, wait=1) as index:
+        collection = index.collection("images")
+        collection.upsert([numbered(number) for number in range(1000, 1050)])
+        if 0 in whole:
+            assert collection.delete([row_id("/0")]) == 1
+        collection.set_tags({row_id("/1010"): ["new"]})
+        whole = (whole | set(range(1000, 1050))) - {0}
+        assert findable(collection, whole) == whole
+        tagged = collection.search(
+            vector_of("/1", 0, DIMENSION)[None], limit=9, filter=parse('json_contains(tags, "new")')
+        )
+        assert [hit.path for hit in tagged[0]] == ["/1010"]
+
+
+def test_an_import_brings_back_what_was_cut_off(database: Path) -> None:
+    whole = cut_off(vectors_file(database))
+    with LocalIndex(database, wait=1) as index:
+        collection = index.collection("images")
+        rows = [numbered(number) for number in range(ROWS)]
+        known = collection.known([row.id for row in rows])
+        assert known.keys() == {row_id(f"/{number}") for number in whole}
+        collection.upsert([row for row in rows if row.id not in known])
+        assert collection.count() == ROWS
+        assert findable(collection, range(ROWS)) == set(range(ROWS))
+
+
+def test_lost_vectors_take_no_rows(database: Path) -> None:
+    lose(vectors_file(database))
+    with LocalIndex(database, wait=1) as index:
+        with pytest.raises(ClipstackError, match="is gone") as raised:
+            index.collection("images").upsert([numbered(1000)])
+        assert "clipstack collections compact images" in raised.value.hint
+        assert index.collection("images").count() == ROWS
+        index.create("others", Model(dimension=DIMENSION), "COSINE")
+        index.collection("others").upsert([numbered(5)])
+        assert findable(index.collection("others"), [5]) == {5}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_check_counts_what_is_lost(database: Path, damage: Callable[[Path], set[int]]) -> None:
+    assert [found.text for found in check(database) if "rows" in found.text] == [
+        f"{ROWS} rows, all with their vectors"
+    ]
+    file = vectors_file(database)
+    whole = damage(file)
+    (finding,) = [found for found in check(database) if found.level != "ok"]
+    assert (finding.level, finding.subject) == ("fail", "collection images")
+    lost = "none of its 200" if damage is lose else f"{ROWS - len(whole)} of its 200"
+    assert lost in finding.text
+    assert (str(file) in finding.text) == (damage in (cut_off, empty, lose))
+    assert "clipstack collections compact images" in finding.fix
+
+
+def test_check_finds_files_that_belong_to_nothing(database: Path) -> None:
+    file = vectors_file(database)
+    file.with_name("1-0.f32").write_bytes(b"x" * 2_000_000)
+    file.with_name("1-2.f32").write_bytes(b"")  # a compaction may be making it
+    file.with_name("my own.f32").write_bytes(b"")
+    (finding,) = [found for found in check(database) if found.level != "ok"]
+    assert (finding.level, finding.subject) == ("warn", "leftovers")
+    assert "1 files" in finding.text
+    assert "2.0 MB" in finding.text
+    with LocalIndex(database, wait=1) as index:
+        index.compact("images", wait=True)
+        assert findable(index.collection("images"), range(ROWS)) == set(range(ROWS))
+    assert sorted(path.name for path in file.parent.iterdir()) == [
+        "1-1.f32",
+        "1-2.f32",
+        "my own.f32",
+    ]
+    assert {found.level for found in check(database)} == {"ok"}
+
+
+def test_a_compaction_goes_on_after_one_that_was_ended(database: Path) -> None:
+    file = vectors_file(database)
+    file.with_name("1-2.f32").write_bytes(b"half of it")
+    with LocalIndex(database, wait=1) as index:
+        index.collection("images").delete([row_id(f"/{number}") for number in range(150)])
+        index.compact("images", wait=True)
+        assert findable(index.collection("images"), range(150, ROWS)) == set(range(150, ROWS))
+    assert vectors_file(database).stat().st_size == 50 * SLOT
+
+
+def test_a_wrong_counter(database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("UPDATE collections SET row_count = 7")
+    (finding,) = [found for found in check(database) if found.level != "ok"]
+    assert "counts 7 rows, but has 200" in finding.text
+    with LocalIndex(database, wait=1) as index:
+        index.compact("images", wait=True)
+        assert index.collection("images").count() == ROWS
+
+
+class TestSqliteFile:
+    """The file with the rows."""
+
+    @staticmethod
+    def refused(path: Path) -> ClipstackError:
+        """The error of opening the database, which `check` reports, too."""
+        with pytest.raises(ClipstackError) as raised:
+            LocalIndex(path, wait=1)
+        (finding,) = check(path)
+        assert (finding.level, finding.text) == ("fail", raised.value.message)
+        assert finding.fix == raised.value.hint
+        assert str(path) in raised.value.message
+        return raised.value
+
+    def test_garbage(self, tmp_path: Path) -> None:
+        path = tmp_path / "some.db"
+        path.write_bytes(random.Random(1).randbytes(50_000))
+        assert "not a database of clipstack's" in self.refused(path).message
+
+    def test_cut_off(self, database: Path) -> None:
+        os.truncate(database, database.stat().st_size // 2)
+        with pytest.raises(ClipstackError, match="damaged"):
+            LocalIndex(database, wait=1)
+        (finding,) = [found for found in check(database) if found.level == "fail"]
+        assert "damaged" in finding.text
+        assert finding.fix
+
+    def test_overwritten_within(self, database: Path) -> None:
+        pages = database.stat().st_size // 4096
+        with database.open("r+b") as opened:
+            opened.seek(4096 * (pages // 2))
+            opened.write(random.Random(1).randbytes(4096 * (pages - pages // 2)))
+        findings = [found for found in check(database) if found.level == "fail"]
+        assert findings
+        assert all(found.fix for found in findings)
+        with LocalIndex(database, wait=1) as index, pytest.raises(ClipstackError):
+            list(index.collection("images").rows())
+
+    def test_emptied(self, database: Path) -> None:
+        database.write_bytes(b"")
+        error = self.refused(database)
+        assert "is empty, but the vectors of its collections" in error.message
+
+    def test_empty(self, tmp_path: Path) -> None:
+        path = tmp_path / "some.db"
+        path.touch()
+        (finding,) = check(path)
+        assert (finding.level, "nothing is imported" in finding.text) == ("ok", True)
+        fill(path)
+        assert {found.level for found in check(path)} == {"ok"}
+
+    def test_of_another_program(self, tmp_path: Path) -> None:
+        path = tmp_path / "some.db"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE songs (title)")
+        before = path.read_bytes()
+        assert "of another program" in self.refused(path).message
+        assert path.read_bytes() == before
+
+    def test_of_milvus_lite(self, tmp_path: Path) -> None:
+        path = tmp_path / "some.db"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE collection_meta (id INTEGER PRIMARY KEY)")
+        error = self.refused(path)
+        assert "a Milvus Lite database of an earlier clipstack" in error.message
+        assert "import your pictures again" in error.hint
+
+    def test_of_a_newer_clipstack(self, database: Path) -> None:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        error = self.refused(database)
+        assert "newer clipstack (schema 99" in error.message
+        assert "Upgrade clipstack" in error.hint
+
+    def test_an_older_schema_is_taken_forward(
+        self, database: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        step = ("ALTER TABLE collections ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'",)
+        monkeypatch.setattr(tables, "MIGRATIONS", (*tables.MIGRATIONS, step))
+        for _ in range(2):
+            with LocalIndex(database, wait=1) as index:
+                assert findable(index.collection("images"), range(ROWS)) == set(range(ROWS))
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            assert connection.execute("SELECT colour FROM collections").fetchall() == [("grey",)]
+            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+    def test_a_step_that_fails_changes_nothing(
+        self, database: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        step = ("ALTER TABLE collections ADD COLUMN colour TEXT", "DROP TABLE missing")
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "MIGRATIONS", (*tables.MIGRATIONS, step))
+            with pytest.raises(ClipstackError, match="no such table"):
+                LocalIndex(database, wait=1)
+        with LocalIndex(database, wait=1) as index:
+            assert findable(index.collection("images"), range(ROWS)) == set(range(ROWS))

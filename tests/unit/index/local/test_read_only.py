@@ -1,0 +1,187 @@
+"""Where nothing can be written, everything can be found."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clipstack.errors import ClipstackError
+from clipstack.index.local.check import check
+from clipstack.index.local.index import LocalIndex
+from tests.local_index import fill, findable, in_process, numbered
+from tests.material import draw
+from tests.namespaces import read_only, without_rights
+from tests.running import Cli
+
+ROWS = 60
+NOBODY = 65534
+
+
+def content(folder: Path) -> dict[str, str]:
+    """A digest of every file below a folder."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def write_and_be_killed(path: str, rows: str) -> None:
+    """Write rows and end without closing the database."""
+    index = LocalIndex(Path(path), wait=10, create=True)
+    index.collection("images").upsert([numbered(number) for number in range(int(rows))])
+    os._exit(0)
+
+
+def look_as(user: str, path: str) -> None:
+    """As another user, print what is found and what writing comes to."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        look(fill(Path(folder) / "other.db", ROWS))  # the user may not read Python's own files
+    os.setuid(int(user))
+    look(Path(path))
+
+
+def look(database: Path) -> None:
+    """Print what is found in a database and what writing comes to."""
+    with LocalIndex(database, wait=1) as index:
+        collection = index.collection("images")
+        print(len(findable(collection, range(ROWS))), collection.count(), index.names())
+        for work in (
+            lambda: collection.upsert([numbered(7, version=1)]),
+            lambda: collection.delete([numbered(7).id]),
+            lambda: collection.set_tags({numbered(7).id: ["x"]}),
+            lambda: index.drop("images"),
+            lambda: index.compact("images", wait=True),
+        ):
+            try:
+                work()
+            except ClipstackError as error:
+                print(error.message.removeprefix(str(database)), "|", error.hint)
+    print([finding.text for finding in check(database) if finding.level == "fail"])
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter, which pytest's own are not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+REFUSALS = 5 * [
+    ": can only be read here | Allow writing to the file and its folder, or use another with "
+    "CLIPSTACK_DATABASE."
+]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="becoming another user needs root")
+@pytest.mark.parametrize("wal", ["closed", "killed", "killed, index lost"])
+@pytest.mark.parametrize("kept", ["folder", "file", "both"])
+def test_as_another_user(open_folder: Path, wal: str, kept: str) -> None:
+    path = fill(open_folder / "some.db", ROWS)
+    if wal != "closed":
+        in_process(write_and_be_killed, path, ROWS)
+        assert path.with_name("some.db-wal").stat().st_size
+    if wal == "killed, index lost":
+        path.with_name("some.db-shm").unlink()
+    for file in open_folder.rglob("*"):
+        if file.is_file():
+            file.chmod(0o666 if kept == "folder" else 0o644)
+    open_folder.chmod(0o777 if kept == "file" else 0o755)
+    before = content(open_folder)
+    lines = in_process(look_as, NOBODY, path).splitlines()
+    assert lines[0] == f"{ROWS} {ROWS} ['images']"
+    if (kept, wal) == ("folder", "killed"):  # the files that it needs are all there
+        return
+    assert lines[1:] == [*REFUSALS, "[]"]
+    assert content(open_folder) == before
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("pictures"), 12, 48)
+
+
+@pytest.mark.parametrize("wal", ["closed", "killed", "killed, index lost"])
+def test_commands_on_a_file_system_that_can_only_be_read(
+    cli: Cli, tmp_path: Path, pictures: Path, wal: str
+) -> None:
+    assert cli("import", pictures, "-m", "shapes").code == 0
+    data, some = tmp_path / "data", pictures / "0003.png"
+    if wal != "closed":
+        in_process(tag_and_be_killed, data / "clipstack.db", some)
+        assert (data / "clipstack.db-wal").stat().st_size
+    if wal == "killed, index lost":
+        (data / "clipstack.db-shm").unlink()
+    before = content(data)
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return read_only(data, sys.executable, "-m", "clipstack", *arguments)
+
+    hits = run("search", "--image", some, "--limit", 3)
+    assert hits.returncode == 0, hits.stderr
+    assert str(some) in hits.stdout.splitlines()[0]
+    filtered = run("search", "--image", some, "--min-width", 10, "--limit", 100, "-q")
+    assert len(filtered.stdout.split()) == 12, filtered.stderr
+    listed = run("collections", "list")
+    assert listed.stdout.split("\t")[:2] == ["images", "12"], listed.stderr
+    shown = run("show", some)
+    assert shown.returncode == 0, shown.stderr
+    assert ("found before" in shown.stdout) == (wal != "closed")
+    doctor = run("doctor")
+    assert "can only be read here" in doctor.stdout
+    (pictures / "0003.png").touch()
+    for line in (
+        ("import", pictures, "-m", "shapes"),
+        ("tag", some, "--add", "later"),
+        ("collections", "compact", "images"),
+        ("collections", "drop", "images", "--yes"),
+    ):
+        refused = run(*line)
+        assert refused.returncode == 1, (line, refused.stdout, refused.stderr)
+        assert f"Error: {data / 'clipstack.db'}: can only be read here" in refused.stderr
+        assert "Allow writing to the file and its folder" in refused.stderr
+    assert content(data) == before
+
+
+def tag_and_be_killed(path: str, picture: str) -> None:
+    """Tag a picture and end without closing the database."""
+    from clipstack.index.schema import row_id
+
+    index = LocalIndex(Path(path), wait=10)
+    index.collection("images").set_tags({row_id(picture): ["found before"]})
+    os._exit(0)
+
+
+@pytest.mark.parametrize("name", ["", "clipstack.db", "clipstack.db-vectors", "1-1.f32"])
+def test_what_may_not_be_read(cli: Cli, tmp_path: Path, pictures: Path, name: str) -> None:
+    assert cli("import", pictures, "-m", "shapes").code == 0
+    data = tmp_path / "data"
+    (path,) = [path for path in (data, *data.rglob("*")) if path.name == (name or "data")]
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        (pictures / "0003.png").touch()
+        for line in (("search", "a ring"), ("import", pictures, "-m", "shapes")):
+            ran = without_rights(sys.executable, "-m", "clipstack", *line)
+            assert ran.returncode == 1, (line, ran.stdout, ran.stderr)
+            error = next(text for text in ran.stderr.splitlines() if text.startswith("Error"))
+            assert str(data / "clipstack.db") in error
+            assert "ermission denied" in error or "can't be opened" in error
+        doctor = without_rights(sys.executable, "-m", "clipstack", "doctor", "--json")
+        groups = {group["name"]: group["checks"] for group in json.loads(doctor.stdout)["groups"]}
+        assert [one["level"] for one in groups["database"] if one["level"] != "ok"] == ["fail"]
+    finally:
+        path.chmod(mode)
