@@ -21,7 +21,8 @@ def inside(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     if way is None:
         pytest.skip("mounting needs Linux, and the right to make namespaces")
     command = [*way, "sh", "-euc", script, "sh", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 
 def read_only(folder: Path, *command: object) -> subprocess.CompletedProcess[str]:

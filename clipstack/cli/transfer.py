@@ -137,5 +137,9 @@ def copy(
     if copied.interrupted:
         state.out.hint("Interrupted. What is copied stays; run it again to copy the rest.")
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if copied.more:
-        state.out.hint("Rows were added meanwhile; run it again to copy them too.")
+    if copied.missing:
+        state.out.warn(
+            f"{copied.missing} rows were added meanwhile, or are damaged: run it again to copy "
+            "what was added; `clipstack doctor` says what is damaged."
+        )
+        raise typer.Exit(ExitCode.PARTIAL)

@@ -182,6 +182,7 @@ class Collection(Protocol):
 
     def sample(self, count: int, *, rows: int = 0, filter: Expression | None = None) -> Matrix:
         """The vectors, float32 [rows, dimension], of `count` rows, or of all where there are fewer.
+        With `rows` there may be a fifth less; on a server what was just written may be missing.
 
         They are those with the lowest ids. An id is a hash of a path, so they are a random choice
         that has nothing to do with what the pictures show, and the same every time.

@@ -53,9 +53,20 @@ def with_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     Milvus 2.3 has no `like` in the middle of a text and none that leaves case aside.
     """
     made = shown(facts)
-    if found := words(made.get("camera", "")):
-        made["camera_words"] = list(found)
-    labels = [folded(label) for name in ("tags", "keywords") for label in made.get(name, ())]
+    camera = made.get("camera")
+    if isinstance(camera, str) and (camera_words := words(camera)):
+        made["camera_words"] = list(camera_words)
+    labels = [
+        folded(label)
+        for name in ("tags", "keywords")
+        for label in _listed(made.get(name))
+        if isinstance(label, str)
+    ]
     if labels:
         made["labels"] = list(dict.fromkeys(labels))
     return made
+
+
+def _listed(value: Any) -> list[Any]:
+    """`value` where it is a list; rows from other programs may hold anything."""
+    return list(value) if isinstance(value, list | tuple) else []

@@ -85,7 +85,7 @@ def copied(done: Copied, source: str, target: str) -> View:
         "from": {"target": source, "collection": done.source.name},
         "to": {"target": target, "collection": done.target.name, "created": done.created},
         "counts": counts,
-        "not_yet": done.more,
+        "missing": done.missing,
         "interrupted": done.interrupted,
         "seconds": round(done.seconds, 3),
     }

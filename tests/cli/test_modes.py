@@ -74,7 +74,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "collections alias": {"human": "mine", "plain": "aliases\tmine", "quiet": "images"},
     "collections compact": {"human": "compacted images", "json": '"freed"', "quiet": "images"},
     "collections export": {"human": "rows 40", "plain": "rows\t40", "json": '"rows": 40'},
-    "collections copy": {"human": "new 40", "plain": "new\t40", "json": '"new": 40'},
+    "collections copy": {"human": "40 new", "plain": "new\t40", "json": '"new": 40'},
     "target list": {"human": "embedded *", "plain": "*\tembedded\t", "quiet": "stack"},
     "target show": {"human": "19530", "plain": "milvus_uri\thttp://127.0.0.1:19530"},
     "target use": {"human": "embedded", "quiet": "embedded", "json": '"current": true'},

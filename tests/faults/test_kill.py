@@ -13,6 +13,7 @@ import pytest
 
 from clipstack.errors import ClipstackError
 from clipstack.index.local.index import LocalIndex
+from tests.faults.kills import Soak
 from tests.material import draw
 from tests.running import Cli, process
 
@@ -81,3 +82,8 @@ def test_kill_and_run_again(
     assert {path for path, _ in rows} == set(whole)
     worst = max(float(np.abs(vector - whole[path]).max()) for path, vector in rows)
     assert worst < 1e-4
+
+
+def test_kills_of_everything_that_writes(tmp_path: Path) -> None:
+    """Changes of every kind, compactions and copies; `scripts/kill_soak.py` does more of them."""
+    assert Soak(tmp_path / "soak", seed=3).run(6).total() == 6

@@ -65,13 +65,14 @@ class Workload:
     Args:
         folder: with the database and the file `acks`.
         seed: of the choice of rows.
+        version: the highest of the rows that are there.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, version: int = 0) -> None:
         self._database = folder / "data" / DATABASE
         self._acks = Acks(folder)
         self._random = random.Random(seed)
-        self._version = 0
+        self._version = version
 
     def run(self) -> None:
         """All of it: opened three times, so that SQLite ends its journal as often."""
@@ -98,6 +99,23 @@ class Workload:
             self.create(index, "large")
             self.upsert(index, "large", range(5))
             self.tag(index, "small", self._some(130, 40))
+
+    def run_on(self) -> None:
+        """Change anything, again and again, until the process is ended."""
+        with self._open() as index:
+            while True:
+                name = self._random.choice(list(DIMENSIONS))
+                if not index.exists(name):
+                    self.create(index, name)
+                numbers = self._some(200, self._random.randint(1, 60))
+                change = self._random.choices(
+                    (self.upsert, self.delete, self.tag), weights=(6, 2, 1)
+                )[0]
+                change(index, name, numbers)
+                if self._random.random() < 0.1:
+                    self.compact(index, name)
+                elif self._random.random() < 0.03:
+                    self.drop(index, name)
 
     def _open(self) -> LocalIndex:
         return LocalIndex(self._database, wait=30, create=True)
@@ -145,11 +163,14 @@ class Workload:
 
 
 def main() -> None:
-    """Run the workload in a folder with a journal and a seed, given as arguments."""
-    folder, journal, seed = sys.argv[1:]
+    """Run the workload in a folder with a journal and a seed, given as arguments; on and on where a
+    version to go on from is given."""
+    folder, journal, seed, *version = sys.argv[1:]
     local_database._WAL_BYTES = 100_000  # a checkpoint every few changes
     if journal == "delete":
         local_database.network_type = lambda _: "nfs4"
+    if version:
+        Workload(Path(folder), int(seed), int(version[0])).run_on()
     Workload(Path(folder), int(seed)).run()
 
 

@@ -137,7 +137,7 @@ def _collection(reader: Reader, subject: str) -> Iterator[Finding]:
         text = f"its vectors are gone ({file.path}): none of its {rows} rows can be found"
         yield Finding("fail", subject, text, fix)
         return
-    lost = sum(len(some) for some in compaction.damaged_rows(reader))
+    lost = sum(len(some) for some in reader.damaged_rows())
     if lost:
         text = f"{lost} of its {rows} rows can't be found: their vectors are damaged"
         slots = file.whole_slots()

@@ -12,7 +12,7 @@ import itertools
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,29 +64,10 @@ def compact(database: Database, number: int, info: CollectionInfo) -> Compacted:
 
 def _delete_damaged(database: Database, number: int, info: CollectionInfo) -> int:
     lost = 0
-    for damaged in damaged_rows(Reader(database, number, info, lambda _: None)):
+    for damaged in Reader(database, number, info, lambda _: None).damaged_rows():
         with database.writing() as connection:
             lost += writes.delete_rows(connection, number, damaged)
     return lost
-
-
-def damaged_rows(reader: Reader) -> Iterator[list[tuple[str, int, int]]]:
-    """The id, slot and version of each row whose slot does not hold its vector, in lists."""
-    size = max(1, _COPIED_BYTES // (4 * reader.info.dimension + 8))
-    query = f"SELECT id, slot, version FROM {reader.table} WHERE slot > ? ORDER BY slot LIMIT ?"
-    after = -1
-    while True:
-        with reader.reading() as connection:
-            state = reader.state(connection)
-            rows = connection.execute(query, (after, size)).fetchall()
-        if not rows:
-            return
-        after = rows[-1][1]
-        _, whole = reader.checked(reader.file(state), rows)
-        failed = [row for row, is_whole in zip(rows, whole, strict=True) if not is_whole]
-        damaged = set(reader.damaged(state, failed)) if failed else ()
-        if damaged:
-            yield [row for row in failed if row[0] in damaged]
 
 
 def _move_some(database: Database, number: int, info: CollectionInfo) -> bool:

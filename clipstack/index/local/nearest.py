@@ -8,7 +8,8 @@ compared again. So the answer is that of the moment at which the rows are read.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from clipstack.index.local.reading import QUERY_IDS, Reader, State, marks
 
 if TYPE_CHECKING:
     from clipstack.index.filters.syntax import Expression
+    from clipstack.index.local.reading import Whole
     from clipstack.index.local.vectors import Slots
     from clipstack.index.schema import Matrix, Vector
 
@@ -82,27 +84,40 @@ class NearestRows:
         """
         hits: list[list[Hit]] = [[] for _ in vectors]
         waiting = list(range(len(vectors)))
-        for extra in _EXTRA:
+        attempts = deque(_EXTRA)
+        is_damaged = False
+        while waiting and attempts:
+            extra = attempts[0]
             snapshot = self._snapshot(filter)
+            if is_damaged and len(attempts) == 1:
+                snapshot = self._without_damaged(snapshot)
             slots = scan.candidates(
                 snapshot.slots, vectors[waiting], self._metric, wanted + extra, snapshot.allowed
             )
             rows = self._rows(snapshot, slots, filter)
             if rows is None:  # compacted since
                 continue
+            attempts.popleft()
             short = []
             for number, some, unchanged in zip(waiting, slots, rows.unchanged, strict=True):
                 are_complete = len(some) < wanted + extra + scan.SPARE
-                best, is_exact = self._scored(
-                    rows, vectors[number], unchanged, wanted, are_complete
-                )
+                best, left, damaged = self._scored(rows, vectors[number], unchanged, filter)
                 hits[number] = best[:wanted]
-                if not is_exact:
+                is_damaged = is_damaged or damaged > 0
+                enough = are_complete or left >= wanted + scan.SPARE // 2
+                if not (enough and rows.are_all):
                     short.append(number)
             waiting = short
-            if not waiting:
-                break
         return hits
+
+    def _without_damaged(self, snapshot: _Snapshot) -> _Snapshot:
+        """A snapshot without the slots that are damaged, of which there are more than a search
+        can pass over: every vector is read."""
+        damaged = [slot for rows in self._reader.damaged_rows() for _, slot, _ in rows]
+        allowed = snapshot.allowed
+        if allowed is None:
+            allowed = np.arange(len(snapshot.slots))
+        return replace(snapshot, allowed=np.setdiff1d(allowed, np.array(damaged, np.int64)))
 
     def _snapshot(self, filter: Expression | None) -> _Snapshot:
         reader = self._reader
@@ -170,31 +185,37 @@ class NearestRows:
         rows: _Rows,
         query: Vector,
         unchanged: list[tuple[Any, ...]],
-        wanted: int,
-        are_complete: bool,
-    ) -> tuple[list[Hit], bool]:
-        """Hits among candidates, best first, and whether no better one can be missing.
-
-        Args:
-            are_complete: the candidates are all that may be found.
-        """
-        reader = self._reader
+        filter: Expression | None,
+    ) -> tuple[list[Hit], int, int]:
+        """Hits among candidates, best first; how many of the unchanged are left, at the least;
+        and how many are damaged."""
+        reader, file = self._reader, self._reader.file(rows.state)
         hits: list[Hit] = []
-        failed: list[tuple[Any, ...]] = []
+        failed: list[str] = []
         for some in stored.chunks([*unchanged, *rows.written], _GATHERED):
-            content, whole = reader.checked(reader.file(rows.state), some)
-            scores = scan.scores(content[:, : reader.info.dimension], query, self._metric)
-            for row, score, is_whole in zip(some, scores.tolist(), whole.tolist(), strict=True):
-                if is_whole:
-                    hits.append(stored.hit(row, float(np.float32(score))))
-                else:
-                    failed.append(row)
-        damaged = reader.damaged(rows.state, failed) if failed else []
+            content, whole = reader.checked(file, some)
+            hits += self._hits(some, content, whole, query)
+            failed += [row[0] for row, is_whole in zip(some, whole, strict=True) if not is_whole]
+        damaged = 0
+        condition, values = reader.condition(filter if failed else None)
+        for ids in stored.chunks(failed, QUERY_IDS):  # changed again, or damaged
+            select = f"SELECT {stored.HIT_COLUMNS} FROM {reader.table} WHERE ({condition}) AND "
+            again = reader.gathered(f"{select} id IN ({marks(ids)})", [*values, *ids])
+            hits += self._hits(again.rows, again.slots, again.whole, query)
+            damaged += again.damaged
         if damaged:
-            reader.note_damage(reader.file(rows.state))
+            reader.note_damage(file)
         sign = 1 if self._metric == "L2" else -1
         hits.sort(key=lambda hit: (sign * hit.score, hit.id))
-        # Each that failed may be one of the candidates: what is left has to be enough.
-        left = len(unchanged) - len(failed)
-        enough = are_complete or left >= wanted + scan.SPARE // 2
-        return hits, enough and rows.are_all and len(damaged) == len(failed)
+        return hits, len(unchanged) - len(failed), damaged
+
+    def _hits(
+        self, rows: list[tuple[Any, ...]], slots: Matrix, whole: Whole, query: Vector
+    ) -> list[Hit]:
+        """Hits of those rows whose slots are whole, in their order."""
+        scores = scan.scores(slots[:, : self._reader.info.dimension], query, self._metric)
+        return [
+            stored.hit(row, float(np.float32(score)))
+            for row, score, is_whole in zip(rows, scores.tolist(), whole.tolist(), strict=True)
+            if is_whole
+        ]

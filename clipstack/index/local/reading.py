@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 QUERY_IDS = 500
 """Values bound in one statement."""
 _ATTEMPTS = 5
+_CHECKED_BYTES = 16 << 20
 
 
 class State(NamedTuple):
@@ -210,6 +211,21 @@ class Reader:
                 now = dict(connection.execute(query, [row[1] for row in chunk]).fetchall())
                 ids += [row[0] for row in chunk if now.get(row[1]) == row[2]]
         return ids
+
+    def damaged_rows(self) -> Iterator[list[tuple[str, int, int]]]:
+        """The id, slot and version of each row whose slot does not hold its vector, in lists."""
+        size = max(1, _CHECKED_BYTES // (4 * self.info.dimension + 8))
+        query = f"SELECT id, slot, version FROM {self.table} WHERE slot > ? ORDER BY slot LIMIT ?"
+        after = -1
+        while True:
+            state, rows, _, whole = self._read(query, (after, size))
+            if not rows:
+                return
+            after = rows[-1][1]
+            failed = [row for row, is_whole in zip(rows, whole, strict=True) if not is_whole]
+            damaged = set(self.damaged(state, failed)) if failed else ()
+            if damaged:
+                yield [(row[0], row[1], row[2]) for row in failed if row[0] in damaged]
 
     def note_damage(self, file: VectorFile) -> None:
         """Tell that pictures can't be found as their vectors are damaged."""

@@ -40,7 +40,8 @@ class Copied:
         created: the target's collection was made.
         new: rows that were not there; changed: rows that were there, but differed.
         unchanged: rows that were there as they are.
-        more: rows that the source has by now and the copy has not.
+        missing: rows of the source that are not in the copy: they were added meanwhile, or are
+            damaged.
         interrupted: stopped by Ctrl-C.
     """
 
@@ -50,7 +51,7 @@ class Copied:
     new: int = 0
     changed: int = 0
     unchanged: int = 0
-    more: int = 0
+    missing: int = 0
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -125,7 +126,7 @@ def _begun(source: Index, target: Index, settings: Settings, name: str, new_name
 def _copy_all(
     source: Collection, target: Collection, copied: Copied, patience: Patience, events: Events
 ) -> None:
-    """Copy until the source has no rows that the copy has not, or for `_MOST_PASSES` passes."""
+    """Copy until no row of the source is missing in the copy, or another pass changes nothing."""
     events.total = source.count()
     for number in range(_MOST_PASSES):
         with Writer() as writer:
@@ -137,10 +138,10 @@ def _copy_all(
             run.flush()
         if patience.stop.is_set():
             return
-        copied.more = max(0, source.count() - run.rows)
-        if not copied.more:
+        before, copied.missing = copied.missing, max(0, source.count() - run.rows)
+        if copied.missing in (0, before):
             return
-        events.total += copied.more
+        events.total += copied.missing
 
 
 @dataclass(slots=True)

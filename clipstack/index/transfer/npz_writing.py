@@ -59,7 +59,7 @@ class NpzSink:
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows."""
         self._rows += len(rows)
-        self._vectors.write(np.concatenate([row.vector for row in rows]).astype("<f4").tobytes())
+        self._vectors.write(np.concatenate([row.vector for row in rows]).astype("<f4").data)
         for name, spool in self._numbers.items():
             spool.write(np.array([getattr(row, name) for row in rows], "<i8").tobytes())
         for name in TEXTS:

@@ -14,13 +14,14 @@ import pytest
 
 from clipstack.errors import ClipstackError
 from clipstack.index.filters.parse import parse
-from clipstack.index.local import tables
+from clipstack.index.local import nearest, tables
 from clipstack.index.local.check import check
 from clipstack.index.local.index import LocalIndex
 from clipstack.index.schema import row_id
 from tests.faults.workload import vector_of
 from tests.local_index import DIMENSION, fill, findable, numbered, vectors_file
 from tests.material import Model
+from tests.running import Cli, Ran
 
 ROWS = 200
 SLOT = 4 * (DIMENSION + 2)
@@ -142,6 +143,25 @@ def test_writes_go_on(database: Path, damage: Callable[[Path], set[int]]) -> Non
             vector_of("/1", 0, DIMENSION)[None], limit=9, filter=parse('json_contains(tags, "new")')
         )
         assert [hit.path for hit in tagged[0]] == ["/1010"]
+
+
+def test_more_damage_than_a_search_can_pass_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By L2, zeros are nearer than most: they hide what is whole."""
+    monkeypatch.setattr(nearest, "_EXTRA", (0, 4))
+    path = tmp_path / "some.db"
+    with LocalIndex(path, wait=1, create=True) as index:
+        index.create("images", Model(dimension=DIMENSION), "L2")
+        index.collection("images").upsert([numbered(number) for number in range(ROWS)])
+        with vectors_file(path).open("r+b") as opened:
+            opened.write(bytes(120 * SLOT))
+        collection = index.collection("images")
+        for filter in (None, parse("width > 1")):
+            (hits,) = collection.search(
+                vector_of("/150", 0, DIMENSION)[None], limit=80, filter=filter
+            )
+            assert {hit.path for hit in hits} == {f"/{number}" for number in range(120, ROWS)}
 
 
 def test_an_import_brings_back_what_was_cut_off(database: Path) -> None:
@@ -319,3 +339,75 @@ class TestSqliteFile:
                 LocalIndex(database, wait=1)
         with LocalIndex(database, wait=1) as index:
             assert findable(index.collection("images"), range(ROWS)) == set(range(ROWS))
+
+
+class TestCommands:
+    """What a user reads."""
+
+    @staticmethod
+    def database_checks(ran: Ran) -> list[dict[str, str]]:
+        (group,) = [group for group in ran.json["groups"] if group["name"] == "database"]
+        return [one for one in group["checks"] if one["level"] != "ok"]
+
+    @pytest.fixture(autouse=True)
+    def no_docker(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+    def test_vectors_that_are_cut_off(self, cli: Cli, imported: Path, gallery: Path) -> None:
+        file = imported.with_name("clipstack.db-vectors") / "1-1.f32"
+        os.truncate(file, file.stat().st_size * 3 // 4)
+        ran = cli("search", "a ring", "--limit", 100, mode="quiet")
+        assert ran.code == 0
+        assert len(ran.out.split()) == 30
+        ran = cli("search", "a ring")
+        assert f"{file} is damaged, and some pictures can't be found: `clipstack doctor`" in ran.err
+        ran = cli("doctor", mode="json")
+        assert ran.code == 3
+        (found,) = self.database_checks(ran)
+        assert found["level"] == "fail"
+        assert found["message"].startswith("10 of its 40 rows can't be found")
+        assert "clipstack collections compact images" in found["fix"]
+        ran = cli("collections", "compact", "images")
+        assert ran.code == 0
+        assert "10 rows with damaged vectors were deleted; import their pictures again" in ran.err
+        assert cli("import", gallery, mode="json").json["counts"]["new"] == 10
+        assert not self.database_checks(cli("doctor", mode="json"))
+
+    def test_vectors_that_are_gone(self, cli: Cli, imported: Path, gallery: Path) -> None:
+        (imported.with_name("clipstack.db-vectors") / "1-1.f32").unlink()
+        assert "can't be found: `clipstack doctor`" in cli("search", "a ring").err
+        ran = cli("import", gallery)
+        assert ran.code == 1
+        assert "the file with the vectors of 'images' is gone" in ran.err
+        assert "`clipstack collections compact images`, then import again" in ran.err
+        assert cli("search", "a ring", "-c", "distances").out
+        assert cli("collections", "compact", "images").code == 0
+        assert cli("import", gallery, mode="json").json["counts"]["new"] == 40
+
+    @pytest.mark.parametrize("kind", ["garbage", "cut off", "Milvus Lite", "newer"])
+    def test_files_that_cannot_be_used(self, cli: Cli, imported: Path, kind: str) -> None:
+        if kind == "garbage":
+            imported.write_bytes(random.Random(1).randbytes(50_000))
+        elif kind == "cut off":
+            os.truncate(imported, 4096)
+        else:
+            if kind == "Milvus Lite":
+                imported.unlink()
+            with contextlib.closing(sqlite3.connect(imported)) as connection:
+                newer = "PRAGMA user_version = 99"
+                lite = "CREATE TABLE collection_meta (id INTEGER PRIMARY KEY)"
+                connection.execute(newer if kind == "newer" else lite)
+        before = imported.read_bytes()
+        for line in (("search", "a ring"), ("collections", "list"), ("import", ".")):
+            ran = cli(*line)
+            assert ran.code == 1, ran.err
+            error = next(text for text in ran.err.splitlines() if text.startswith("Error"))
+            assert str(imported) in error
+            assert "unexpected" not in ran.err
+            assert len(ran.err.splitlines()) >= 3, "there is a hint"
+        ran = cli("doctor", mode="json")
+        assert ran.code == 3
+        (found,) = self.database_checks(ran)
+        assert found["level"] == "fail"
+        assert found["fix"]
+        assert imported.read_bytes() == before

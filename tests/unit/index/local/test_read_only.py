@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -185,3 +187,33 @@ def test_what_may_not_be_read(cli: Cli, tmp_path: Path, pictures: Path, name: st
         assert [one["level"] for one in groups["database"] if one["level"] != "ok"] == ["fail"]
     finally:
         path.chmod(mode)
+
+
+def follow(path: str) -> None:
+    """Search where nothing can be written until all of another's rows are there."""
+    with LocalIndex(Path(path), wait=10) as index:
+        collection = index.collection("images")
+        print("reading", flush=True)
+        while collection.count() < ROWS + 400:
+            assert findable(collection, range(ROWS)) == set(range(ROWS))
+        assert len(findable(collection, range(1000, 1400))) == 400
+        try:
+            collection.delete([numbered(7).id])
+        except ClipstackError as error:
+            print(error.message.removeprefix(path))
+
+
+def test_what_is_written_elsewhere_is_followed(tmp_path: Path) -> None:
+    """As a container does that has the folder, but may not write there."""
+    path = fill(tmp_path / "some.db", ROWS)
+    call = f"import {__name__} as module; module.follow({str(path)!r})"
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read_only, tmp_path, sys.executable, "-c", call)
+        for start in range(1000, 1400, 20):  # opened, written to and closed; which leaves no WAL
+            with LocalIndex(path, wait=10) as index:
+                rows = [numbered(number) for number in range(start, start + 20)]
+                index.collection("images").upsert(rows)
+            time.sleep(0.1)
+        ran = reading.result()
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["reading", ": can only be read here"]
