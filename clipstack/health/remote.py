@@ -24,6 +24,7 @@ def check(settings: Settings, seconds: float, deep: bool) -> Report:
         seconds: for all of it.
         deep: also write to Milvus, and encode with the model of this machine.
     """
+    probing.prepare()
     until = time.monotonic() + seconds
     access = milvus.Access(
         settings.milvus_uri,
@@ -32,7 +33,6 @@ def check(settings: Settings, seconds: float, deep: bool) -> Report:
         tls=Tls.of(settings),
         collection=settings.collection,
     )
-    probing.prepare()
     work: dict[str, Callable[[], Probe]] = {
         "milvus": lambda: milvus.probe(access, until - time.monotonic(), deep=deep)
     }

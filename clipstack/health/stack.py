@@ -41,13 +41,13 @@ def check(settings: Settings, seconds: float, deep: bool) -> Report:
     values = variables(settings.project, settings.stack)
     urls = addresses(values)
     names = [one.name for one in of_stack(values)]
+    prepare()
     until = time.monotonic() + seconds
     probes = _probes(settings, values, urls, until, deep)
     if values.get(EXTERNAL_S3):
         names.insert(0, "s3")
     work: dict[str, Callable[[], Any]] = {name: probes[name] for name in names}
     work[_DOCKER] = lambda: _ask_docker(settings.project, seconds)
-    prepare()
     done = side_by_side.run(work, until - time.monotonic(), _only_stopped_missing(names))
     docker = done.pop(
         _DOCKER, _Docker(trouble="Docker's engine gives no answer", hint="Restart Docker.")

@@ -145,7 +145,7 @@ def test_a_copy_killed_again_and_again(
     stopped = 0
     for number in range(KILLS):
         running = process("collections", *line)
-        time.sleep(moment.uniform(0.3, 4))
+        time.sleep(moment.uniform(0.3, 4) + number)  # the last ones late enough to copy some
         running.send_signal(signal.SIGKILL)
         stopped += running.wait() == -signal.SIGKILL
         more = rows[FIRST + 10 * number : FIRST + 10 + 10 * number]

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -302,7 +303,7 @@ class Database:
             raise unwritable(self.path)
         if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute(f"PRAGMA journal_mode = {_journal_for(self.path)}").fetchall()
+            self._set_first_journal(connection)
         connection.execute("BEGIN IMMEDIATE")
         try:
             done = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -316,6 +317,19 @@ class Database:
             connection.rollback()
             raise
         sync_folder(self.path.parent)
+
+    def _set_first_journal(self, connection: sqlite3.Connection) -> None:
+        """Choose the journal of an empty file; SQLite does not wait for others that do the same."""
+        until = time.monotonic() + self.wait
+        while True:
+            try:
+                connection.execute(f"PRAGMA journal_mode = {_journal_for(self.path)}").fetchall()
+                return
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
 
 def _journal_for(path: Path) -> str:

@@ -144,7 +144,7 @@ def test_searches_beside_writers_and_compactions(tmp_path: Path) -> None:
         finally:
             (tmp_path / "done").touch()
         counts = [int(other.result()) for other in others]
-    assert min(counts) > 5, counts
+    assert min(counts) >= 1, counts
     with LocalIndex(path, wait=10) as index:
         rows = [row for batch in index.collection("images").rows() for row in batch]
         assert {row.path: row.size for row in rows} == written | dict.fromkeys(STEADY, 0)
