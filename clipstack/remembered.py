@@ -1,4 +1,4 @@
-"""What a target's collection was the last time it was searched.
+"""What a target's collection was the last time it was searched, where opening it takes long.
 
 Only a guess that saves time: whoever uses it compares it with what the collection says of itself.
 """
@@ -32,6 +32,12 @@ def write(settings: Settings, info: CollectionInfo) -> None:
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         files.replace(file, json.dumps(kept))
+
+
+def forget(settings: Settings) -> None:
+    """Keep nothing of it."""
+    with contextlib.suppress(OSError):
+        _file(settings).unlink(missing_ok=True)
 
 
 def _file(settings: Settings) -> Path:

@@ -210,7 +210,7 @@ class Desk:
         if before is not None and before.info.fingerprint == collection.info.fingerprint:
             encoding = before.encoding
         else:
-            encoding = Encoding(settings, progress=self._progress, note=self._note)
+            encoding = Encoding(settings, collection.info, progress=self._progress, note=self._note)
         collection.prepare()
         self._searcher = Searcher(settings, collection, encoding, note=self._note)
         return self._searcher

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from clipstack import remembered
 from clipstack.errors import ClipstackError
 from clipstack.index.schema import CollectionInfo
 from clipstack.search import terms
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 class Encoding:
     """The model of a collection, for as many queries as come.
 
-    Which model the collection has is only known once the index is open; what it was the last time
-    is a good guess, and loading it begins at once.
+    Loading the model and encoding begin at once, beside other work.
 
     Args:
+        info: of the collection, or what it was the last time.
+        is_guess: it is what it was the last time. Then the model is loaded beside other work too;
+            else here, as two threads that import modules are slower than one.
         progress: called with bytes done and bytes in all while the model is fetched.
         note: told what takes a while.
         first: what will be asked for first: encoded as soon as can be.
@@ -34,7 +36,9 @@ class Encoding:
     def __init__(
         self,
         settings: Settings,
+        info: CollectionInfo,
         *,
+        is_guess: bool = False,
         progress: Callable[[int, int], None] | None,
         note: Callable[[str], None],
         first: Sequence[Material] | None = None,
@@ -45,17 +49,20 @@ class Encoding:
         self._encoder: Encoder | None = None
         self._one_at_a_time = threading.Lock()
         self._first = first
-        self._guess = remembered.read(settings)
+        self._info = info
         self._ahead: Future[tuple[Encoder, list[Encoded]]] | None = None
-        if self._guess and (first is None or any(one.encodes for one in first)):
+        if first is None or any(one.encodes for one in first):
+            if not is_guess:
+                with contextlib.suppress(ClipstackError):  # it is tried again, and then says why
+                    self._encoder = self._load(info, download=False)
             self._ahead = Future()
             threading.Thread(
-                target=self._begin, args=(self._guess, self._ahead), name="encode", daemon=True
+                target=self._begin, args=(self._ahead,), name="encode", daemon=True
             ).start()
 
-    def _begin(self, guess: CollectionInfo, ahead: Future[tuple[Encoder, list[Encoded]]]) -> None:
+    def _begin(self, ahead: Future[tuple[Encoder, list[Encoded]]]) -> None:
         try:
-            encoder = self._load(guess, download=False)
+            encoder = self._encoder or self._load(self._info, download=False)
             found: list[Encoded] = []
             if self._first:
                 found = terms.encode(self._first, lambda: encoder, self._settings)
@@ -90,9 +97,9 @@ class Encoding:
             return self._loaded(info)
 
     def _begun(self, info: CollectionInfo) -> list[Encoded]:
-        """What was encoded ahead, once; the encoder of the guess is kept if that was right."""
+        """What was encoded ahead, once; a guess that was wrong is forgotten."""
         ahead, self._ahead = self._ahead, None
-        if ahead is None or self._guess != info:
+        if ahead is None or self._info != info:
             return []
         try:
             self._encoder, found = ahead.result()

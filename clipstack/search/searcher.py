@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from clipstack.index.schema import Matrix
     from clipstack.search.cutoff import Cutoff
 
+_LONG_SECONDS = 0.3
+"""An index that takes longer to open is opened beside the loading of the model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -109,9 +112,17 @@ def open_searcher(
         NotFoundError: there is no such collection.
         UnreachableError: the index can't be opened now.
     """
-    encoding = Encoding(settings, progress=progress, note=note, first=first)
+    encode = functools.partial(Encoding, settings, progress=progress, note=note, first=first)
+    guess = remembered.read(settings)
+    encoding = encode(guess, is_guess=True) if guess else None
+    started = time.monotonic()
     with connect(settings) as index:
         collection = index.collection(settings.collection, patience=settings.patience, note=note)
+        if time.monotonic() - started > _LONG_SECONDS:
+            remembered.write(settings, collection.info)
+        else:
+            remembered.forget(settings)
+        encoding = encoding or encode(collection.info)
         collection.prepare()
         yield Searcher(settings, collection, encoding, note=note)
 
@@ -143,7 +154,6 @@ class Searcher:
         self.encoding = encoding
         self._note = note
         self._standing = _standing(collection, encoding, note)
-        remembered.write(settings, self.info)
 
     def search(self, query: Query, *, limit: int | None = None) -> Result:
         """The hits of one query, at most `limit` (by default the settings').

@@ -181,16 +181,19 @@ def test_a_service_whose_model_does_not_load(filled: Stack, tmp_path: Path) -> N
 
 def test_a_service_that_has_just_been_started(filled: Stack) -> None:
     with mended(filled, "bentoml", "start"):
-        filled.docker("restart", "bentoml")
-        seen = []
-        for _ in range(60):
-            found = services(health(filled, "bentoml"))["bentoml"]
-            seen.append(found["status"])
-            if found["status"] == "ok":
+        seen: list[str] = []
+        for _ in range(5):  # a busy machine may look only when the service is ready again
+            filled.docker("restart", "bentoml")
+            while len(seen) < 60 and seen[-1:] != ["ok"]:
+                found = services(health(filled, "bentoml"))["bentoml"]
+                seen.append(found["status"])
+                if found["status"] != "ok":
+                    assert found["reason"]
+                    assert "clipstack health" in found["hint"]
+            if seen[0] != "ok":
                 break
-            assert found["reason"]
-            assert "clipstack health" in found["hint"]
-        assert seen[0] != "ok"
+            seen.clear()
+        assert seen, "it was never seen while it started"
         assert seen[-1] == "ok"
 
 
