@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 _LONGEST_WAIT = 2.0
 _MOST_AT_ONCE = 32
+_REST = 0.25
+"""For this share of the time that searches took, those that come gather, and an import beside the
+page has the cores."""
 _LOOKUPS = 4
 """Rows read, and query pictures fetched, at once."""
 
@@ -145,7 +148,9 @@ class Desk:
                 some = await self._next()
                 if not some:
                     continue
+                started = time.monotonic()
                 answers = await _done(self._worker, partial(self._answers, some))
+                rest = _REST * (time.monotonic() - started)
                 for search, answer in zip(some, answers, strict=True):
                     if search.answer.done():  # cancelled
                         continue
@@ -153,6 +158,7 @@ class Desk:
                         search.answer.set_exception(answer)
                     else:
                         search.answer.set_result(answer)
+                await asyncio.sleep(rest)
 
     async def _next(self) -> list[_Search]:
         """The searches to do now: the one that waits longest, and others in the same collection."""
