@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from clipstack.errors import ClipstackError, ImageError, UsageError
 from clipstack.images.decode import Limits
 from clipstack.images.scan import scan
-from clipstack.index.base import Collection, Index, check_name, require_same_model
+from clipstack.index.base import Collection, Index, require_same_model
 from clipstack.index.connect import connect, is_there
+from clipstack.index.naming import check_name
 from clipstack.index.vector_index import VectorIndex
 from clipstack.patience import Patience
 from clipstack.pipeline import Events, Found, Summary, ingest, plan

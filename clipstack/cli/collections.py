@@ -67,8 +67,8 @@ def create(
     state = state_of(ctx)
     flags = {"model": model, "metric": metric, "index": index, "index_params": index_params}
     settings = state.settings(**flags, wait=wait)
-    from clipstack.index.base import check_name, taken
     from clipstack.index.connect import connect
+    from clipstack.index.naming import check_name, taken
     from clipstack.index.vector_index import VectorIndex
     from clipstack.output import views
     from clipstack.output.progress import DownloadProgress
@@ -94,7 +94,7 @@ def create(
 @app.command("drop")
 def drop(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Delete a collection with all its rows; the pictures stay."""
-    from clipstack.index.base import require_own_name
+    from clipstack.index.naming import require_own_name
     from clipstack.output import views
 
     with _opened(ctx, name, wait) as (out, _, index):

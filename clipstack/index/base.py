@@ -7,13 +7,12 @@ settings.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from clipstack.errors import ClipstackError, NotFoundError, UsageError
+from clipstack.errors import ClipstackError
 from clipstack.index.schema import CollectionInfo, Model, Row
 from clipstack.index.vector_index import VectorIndex
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 MAX_LIMIT = 16384
 """The most hits of one search, those left out by its offset included; Milvus' own bound."""
-# Milvus' rule for names of collections.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
 class Known(NamedTuple):
@@ -372,31 +369,6 @@ class Index(AbstractContextManager["Index"], Protocol):
         ...
 
 
-def check_name(name: str) -> str:
-    """`name`, if it can be a collection's: Milvus' rule holds everywhere, so that any collection
-    can be copied there.
-
-    Raises:
-        UsageError: it can't.
-    """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name for a collection",
-            hint="Use letters, digits and _, not starting with a digit, at most 255 in all.",
-        )
-    return name
-
-
-def require_own_name(name: str, given: str) -> None:
-    """Raises UsageError when `given` is an alias of the collection `name`."""
-    if name != given:
-        raise UsageError(
-            f"{given!r} is an alias of the collection {name!r}",
-            hint=f"Name the collection itself, or take the alias away: "
-            f"`clipstack collections alias {name} {given} --delete`.",
-        )
-
-
 def require_same_model(info: CollectionInfo, model: Model) -> None:
     """Refuse a model whose vectors can't be compared with those in the collection.
 
@@ -417,44 +389,4 @@ def require_same_model(info: CollectionInfo, model: Model) -> None:
         f"collection {info.name!r} holds vectors of the model {info.model!r}, "
         f"not of {model.name!r}",
         hint=f"Use --model {info.model}, or another collection with --collection NAME, or {again}.",
-    )
-
-
-def not_ours(name: str) -> ClipstackError:
-    """The error for a collection that another program made."""
-    return ClipstackError(
-        f"collection {name!r} was not made by clipstack", hint="Name another with --collection."
-    )
-
-
-def missing(name: str, names: Sequence[str]) -> NotFoundError:
-    """The error for a collection that is not there.
-
-    Args:
-        names: of those that are.
-    """
-    hint = "Make one with `clipstack import FOLDER`."
-    if names:
-        make = f"clipstack import FOLDER --collection {name}"
-        hint = f"There is: {', '.join(names)}. Or make it with `{make}`."
-    return NotFoundError(f"there is no collection {name!r}", hint=hint)
-
-
-def taken(name: str) -> ClipstackError:
-    """The error for the name of a collection that is there already."""
-    return ClipstackError(
-        f"there is a collection {name!r} already",
-        hint=f"Choose another name, or `clipstack collections drop {name}` first.",
-    )
-
-
-def no_such_alias(name: str, alias: str, aliases: Sequence[str]) -> NotFoundError:
-    """The error for an alias that a collection does not have.
-
-    Args:
-        aliases: those it has.
-    """
-    return NotFoundError(
-        f"collection {name!r} has no alias {alias!r}",
-        hint=f"It has: {', '.join(aliases)}." if aliases else "It has none.",
     )

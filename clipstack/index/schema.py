@@ -58,6 +58,11 @@ class CollectionInfo:
     dimension: int
     metric: str
 
+    @classmethod
+    def of(cls, name: str, model: Model, metric: str) -> CollectionInfo:
+        """A collection for the vectors of `model`, compared by `metric`."""
+        return cls(name, model.name, model.revision, model.fingerprint, model.dimension, metric)
+
     def to_description(self) -> str:
         facts = asdict(self)
         del facts["name"]
@@ -105,3 +110,8 @@ class Row:
 def row_id(path: str) -> str:
     """The key of the picture at `path` (absolute): the same for every import of it."""
     return hashlib.blake2b(path.encode(), digest_size=ID_LENGTH // 2).hexdigest()
+
+
+def id_bound(share: float) -> str:
+    """A text that about this share of all ids is less than: they are hashes, spread evenly."""
+    return f"{min(int(share * 2**32), 2**32 - 1):08x}"

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipstack.index.base import Hit, Known, Tagged
+from clipstack.index.batches import chunks
 from clipstack.index.local import rows as stored
 from clipstack.index.local import tables, writes
 from clipstack.index.local.database import Database
 from clipstack.index.local.nearest import NearestRows
 from clipstack.index.local.reading import QUERY_IDS, Reader, marks
-from clipstack.index.schema import CollectionInfo, Row
+from clipstack.index.schema import CollectionInfo, Row, id_bound
 
 if TYPE_CHECKING:
     from clipstack.index.filters.syntax import Expression
@@ -59,7 +60,7 @@ class LocalCollection:
         hits: dict[str, Known] = {}
         with self._reader.reading() as connection:
             slots = self._reader.file(self._reader.state(connection)).whole_slots()
-            for chunk in stored.chunks(ids, QUERY_IDS):
+            for chunk in chunks(ids, QUERY_IDS):
                 query = (
                     f"SELECT id, size, mtime_ns, digest FROM {self._rows} "
                     f"WHERE id IN ({marks(chunk)}) AND slot < ?"
@@ -86,7 +87,7 @@ class LocalCollection:
     def _vectors(self, query: str, keys: Sequence[str]) -> dict[str, Vector]:
         """Vectors by the last column of `query`, whose first ones are id, slot and version."""
         vectors: dict[str, Vector] = {}
-        for chunk in stored.chunks(keys, QUERY_IDS):
+        for chunk in chunks(keys, QUERY_IDS):
             found = self._reader.gathered(query.format(marks(chunk)), chunk)
             for (*_, key), slot, is_whole in zip(*found[:3], strict=True):
                 if is_whole:
@@ -134,16 +135,10 @@ class LocalCollection:
 
     def sample(self, count: int, *, rows: int = 0, filter: Expression | None = None) -> Matrix:
         """The vectors of the `count` rows with the lowest ids."""
-        conditions = ["1"]
-        values: list[Any] = []
-        if filter is not None:
-            condition, values = self._reader.condition(filter)
-            conditions.append(f"({condition})")
-            if rows > count:  # a little more than enough of the ids
-                share = min(1.0, 1.2 * count / rows)
-                conditions.append("id < ?")
-                values = [*values, f"{min(int(share * 2**32), 2**32 - 1):08x}"]
-        where = " AND ".join(conditions)
+        where, values = self._reader.condition(filter)
+        if filter is not None and rows > count:  # a little more than enough of the ids
+            where = f"({where}) AND id < ?"
+            values = [*values, id_bound(min(1.0, 1.2 * count / rows))]
         query = f"SELECT id, slot, version FROM {self._rows} WHERE {where} ORDER BY id LIMIT ?"
         _, slots, whole, _ = self._reader.gathered(query, [*values, count])
         return np.ascontiguousarray(slots[whole, : self.info.dimension])
@@ -180,7 +175,7 @@ class LocalCollection:
         """The path and tags of each of `ids` that is stored."""
         rows: dict[str, Tagged] = {}
         with self._reader.reading() as connection:
-            for chunk in stored.chunks(ids, QUERY_IDS):
+            for chunk in chunks(ids, QUERY_IDS):
                 query = f"SELECT id, path, facts FROM {self._rows} WHERE id IN ({marks(chunk)})"
                 for id, path, facts in connection.execute(query, chunk):
                     rows[id] = _tagged(id, path, facts)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipstack.index.base import Compacted
+from clipstack.index.batches import chunks
 from clipstack.index.local import rows as stored
 from clipstack.index.local import tables, writes
 from clipstack.index.local.database import Database
@@ -105,18 +106,19 @@ def _move(
     file.mix(content, [move.version for move in moves])
     file.mix(content, [version])
     file.write([move.target for move in moves], content)
-    for move in moves:
-        if move.facts:
-            facts = stored.loaded(move.facts)
-            stored.delete_words(connection, number, [(move.source, facts)])
-            stored.insert_words(connection, number, [(move.target, facts)])
-    sources_, targets = [(move.source,) for move in moves], [(move.target,) for move in moves]
-    connection.executemany(f"DELETE FROM {free} WHERE slot = ?", targets)
+    facts = [stored.loaded(move.facts) for move in moves]
+    stored.delete_words(
+        connection, number, zip((move.source for move in moves), facts, strict=True)
+    )
+    stored.insert_words(
+        connection, number, zip((move.target for move in moves), facts, strict=True)
+    )
+    connection.executemany(f"DELETE FROM {free} WHERE slot = ?", [(move.target,) for move in moves])
     connection.executemany(
         f"UPDATE {rows} SET slot = ?, version = ? WHERE slot = ?",
         [(move.target, version, move.source) for move in moves],
     )
-    connection.executemany(f"INSERT INTO {free} VALUES (?)", sources_)
+    connection.executemany(f"INSERT INTO {free} VALUES (?)", [(move.source,) for move in moves])
 
 
 def _switch_file(database: Database, number: int, info: CollectionInfo) -> None:
@@ -172,7 +174,7 @@ def _copy_later(
     """Copy the slots that were written after the collection had that version."""
     query = f"SELECT slot FROM {tables.rows_of(number)} WHERE version > ? ORDER BY slot"
     written = [slot for (slot,) in connection.execute(query, (version,))]
-    for some in stored.chunks(written, max(1, _COPIED_BYTES // old.slot_bytes)):
+    for some in chunks(written, max(1, _COPIED_BYTES // old.slot_bytes)):
         content = old.slots(some[-1] + 1)[np.array(some, np.int64)]
         new.write(some, content)
 

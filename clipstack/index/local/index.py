@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from clipstack.errors import ClipstackError, UsageError
-from clipstack.index import base
+from clipstack.index import naming
 from clipstack.index.base import Compacted, Described
 from clipstack.index.local import compaction, tables
 from clipstack.index.local.collection import LocalCollection
@@ -56,7 +56,7 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
 
     def exists(self, name: str) -> bool:
         """Whether there is a collection, or an alias, called `name`."""
-        base.check_name(name)
+        naming.check_name(name)
         with self._database.reading() as connection:
             return _find(connection, name) is not None
 
@@ -91,10 +91,8 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
     ) -> CollectionInfo:
         """Make an empty collection for the vectors of `model`, compared by `metric`."""
         self.check_vector_index(index or VectorIndex())
-        base.check_name(name)
-        info = CollectionInfo(
-            name, model.name, model.revision, model.fingerprint, model.dimension, metric
-        )
+        naming.check_name(name)
+        info = CollectionInfo.of(name, model, metric)
         with self._database.writing() as connection:
             _require_free(connection, name)
             number = connection.execute(
@@ -118,7 +116,7 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
         """Delete a collection, and its aliases with it; returns how many rows went."""
         with self._database.writing() as connection:
             number, own, _, rows = _required(connection, name)
-            base.require_own_name(own, name)
+            naming.require_own_name(own, name)
             connection.execute("DELETE FROM aliases WHERE collection = ?", (number,))
             connection.execute("DELETE FROM collections WHERE number = ?", (number,))
             for statement in tables.drop(number):
@@ -128,10 +126,10 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
 
     def rename(self, old: str, new: str) -> CollectionInfo:
         """Give a collection another name; its rows and aliases stay."""
-        base.check_name(new)
+        naming.check_name(new)
         with self._database.writing() as connection:
             row = _required(connection, old)
-            base.require_own_name(row[1], old)
+            naming.require_own_name(row[1], old)
             _require_free(connection, new)
             info = replace(self._info(row), name=new)
             connection.execute("UPDATE collections SET name = ? WHERE number = ?", (new, row[0]))
@@ -139,7 +137,7 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
 
     def set_alias(self, name: str, alias: str) -> str:
         """Give a collection another name beside its own; returns which one had it before."""
-        base.check_name(alias)
+        naming.check_name(alias)
         with self._database.writing() as connection:
             number = _required(connection, name)[0]
             before = _find(connection, alias)
@@ -156,7 +154,7 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
             number, own, _, _ = _required(connection, name)
             have = _aliases(connection, number)
             if alias not in have:
-                raise base.no_such_alias(own, alias, have)
+                raise naming.no_such_alias(own, alias, have)
             connection.execute("DELETE FROM aliases WHERE alias = ?", (alias,))
 
     def load(self, name: str, *, patience: float) -> str:  # noqa: ARG002
@@ -191,7 +189,7 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
     def _info(self, row: tuple[int, str, str, int]) -> CollectionInfo:
         info = CollectionInfo.from_description(row[1], row[2])
         if info is None:
-            raise base.not_ours(row[1])
+            raise naming.not_ours(row[1])
         return info
 
 
@@ -207,16 +205,16 @@ def _find(connection: sqlite3.Connection, name: str) -> tuple[int, str, str, int
 
 
 def _required(connection: sqlite3.Connection, name: str) -> tuple[int, str, str, int]:
-    base.check_name(name)
+    naming.check_name(name)
     row = _find(connection, name)
     if row is None:
-        raise base.missing(name, _names(connection))
+        raise naming.missing(name, _names(connection))
     return row
 
 
 def _require_free(connection: sqlite3.Connection, name: str) -> None:
     if _find(connection, name) is not None:
-        raise base.taken(name)
+        raise naming.taken(name)
 
 
 def _names(connection: sqlite3.Connection) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipstack.index.base import Hit
+from clipstack.index.batches import chunks
 from clipstack.index.local import matching, scan
 from clipstack.index.local import rows as stored
 from clipstack.index.local.reading import QUERY_IDS, Reader, State, marks
@@ -169,7 +170,7 @@ class NearestRows:
             unchanged = []
             for slots in candidates:
                 rows: list[tuple[Any, ...]] = []
-                for chunk in stored.chunks(slots.tolist(), QUERY_IDS):
+                for chunk in chunks(slots.tolist(), QUERY_IDS):
                     query = f"{select} slot IN ({marks(chunk)}) AND version <= ?"
                     rows += connection.execute(query, [*values, *chunk, since])
                 unchanged.append(rows)
@@ -192,13 +193,13 @@ class NearestRows:
         reader, file = self._reader, self._reader.file(rows.state)
         hits: list[Hit] = []
         failed: list[str] = []
-        for some in stored.chunks([*unchanged, *rows.written], _GATHERED):
+        for some in chunks([*unchanged, *rows.written], _GATHERED):
             content, whole = reader.checked(file, some)
             hits += self._hits(some, content, whole, query)
             failed += [row[0] for row, is_whole in zip(some, whole, strict=True) if not is_whole]
         damaged = 0
         condition, values = reader.condition(filter if failed else None)
-        for ids in stored.chunks(failed, QUERY_IDS):  # changed again, or damaged
+        for ids in chunks(failed, QUERY_IDS):  # changed again, or damaged
             select = f"SELECT {stored.HIT_COLUMNS} FROM {reader.table} WHERE ({condition}) AND "
             again = reader.gathered(f"{select} id IN ({marks(ids)})", [*values, *ids])
             hits += self._hits(again.rows, again.slots, again.whole, query)

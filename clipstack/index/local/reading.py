@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from clipstack.errors import NotFoundError
-from clipstack.index.local import rows as stored
+from clipstack.index.batches import chunks
 from clipstack.index.local import tables
 from clipstack.index.local.database import Database
 from clipstack.index.local.filesystem import vectors_folder
@@ -155,7 +155,7 @@ class Reader:
                 break
             damaged.update(self.damaged(state, [rows[number] for number in failed]))
             places = {rows[number][0]: number for number in failed}
-            for chunk in stored.chunks(places.keys() - damaged, QUERY_IDS):
+            for chunk in chunks(places.keys() - damaged, QUERY_IDS):
                 some = f"SELECT * FROM ({query}) WHERE id IN ({marks(chunk)})"
                 state, *now = self._read(some, [*values, *chunk])
                 for row, slot, is_whole in zip(*now, strict=True):
@@ -206,7 +206,7 @@ class Reader:
         with self.reading() as connection:
             if self.state(connection).file != state.file:
                 return []
-            for chunk in stored.chunks(rows, QUERY_IDS):
+            for chunk in chunks(rows, QUERY_IDS):
                 query = f"SELECT slot, version FROM {self.table} WHERE slot IN ({marks(chunk)})"
                 now = dict(connection.execute(query, [row[1] for row in chunk]).fetchall())
                 ids += [row[0] for row in chunk if now.get(row[1]) == row[2]]

@@ -6,8 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from clipstack.index.base import Hit
 from clipstack.index.local import tables
@@ -16,8 +15,6 @@ from clipstack.index.words import FOR_FILTERS, shown, with_words
 
 if TYPE_CHECKING:
     from clipstack.index.schema import Vector
-
-T = TypeVar("T")
 
 STORED = ", ".join(tables.ROW_COLUMNS)
 """The columns that make a row, in the order `row` and `fields` take them."""
@@ -143,10 +140,3 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
-
-
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """`items` in lists of at most `size`."""
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clipstack.errors import ClipstackError
+from clipstack.index.batches import chunks
 from clipstack.index.local import rows as stored
 from clipstack.index.local import tables
 from clipstack.index.local.database import Database
 from clipstack.index.local.explaining import DamagedError
 from clipstack.index.local.filesystem import vectors_folder
-from clipstack.index.local.reading import state_of
+from clipstack.index.local.reading import QUERY_IDS, marks, state_of
 from clipstack.index.local.vectors import VectorFile
 from clipstack.index.schema import CollectionInfo, Row
 
@@ -32,7 +33,8 @@ _BATCH_BYTES = 32 << 20
 """Of vectors written in one transaction: each touches most pages of the indexes of ids and digests,
 so that larger ones write less."""
 _ROW_BYTES = 500
-_IDS = 500
+_CHANGED = 5000
+"""Rows deleted or tagged in one transaction."""
 
 
 def upsert(database: Database, number: int, info: CollectionInfo, rows: Sequence[Row]) -> None:
@@ -43,7 +45,7 @@ def upsert(database: Database, number: int, info: CollectionInfo, rows: Sequence
     """
     size = max(1, _BATCH_BYTES // (4 * info.dimension + _ROW_BYTES))
     distinct = {row.id: row for row in rows}
-    for batch in stored.chunks(distinct.values(), size):
+    for batch in chunks(distinct.values(), size):
         vectors = _stacked(info, batch)
         packed = VectorFile(Path(), info.dimension).packed([row.id for row in batch], vectors)
         with database.writing() as connection:
@@ -102,7 +104,7 @@ def _with_tags(row: Row, replaced: Mapping[str, tuple[int, str | None]]) -> Row:
 def delete(database: Database, number: int, ids: Sequence[str]) -> int:
     """Delete the rows of `ids` from the collection `number`; returns how many there were."""
     deleted = 0
-    for batch in stored.chunks(dict.fromkeys(ids), 10 * _IDS):
+    for batch in chunks(dict.fromkeys(ids), _CHANGED):
         with database.writing() as connection:
             _, slots, count, _ = state_of(connection, number)
             rows = list(_existing(connection, number, batch).values())
@@ -130,7 +132,7 @@ def delete_rows(
 
 def set_tags(database: Database, number: int, tags: Mapping[str, Sequence[str]]) -> None:
     """Give rows of the collection `number` tags, by their ids, in place of those they have."""
-    for batch in stored.chunks(tags, 10 * _IDS):
+    for batch in chunks(tags, _CHANGED):
         with database.writing() as connection:
             _, slots, count, _ = state_of(connection, number)
             changed: list[tuple[int, dict[str, object]]] = []
@@ -154,9 +156,8 @@ def _existing(
 ) -> dict[str, tuple[int, str | None]]:
     """Slot and facts of those of `ids` that are stored."""
     rows: dict[str, tuple[int, str | None]] = {}
-    for chunk in stored.chunks(ids, _IDS):
-        marks = ", ".join("?" * len(chunk))
-        query = f"SELECT id, slot, facts FROM {tables.rows_of(number)} WHERE id IN ({marks})"
+    for chunk in chunks(ids, QUERY_IDS):
+        query = f"SELECT id, slot, facts FROM {tables.rows_of(number)} WHERE id IN ({marks(chunk)})"
         for id, slot, facts in connection.execute(query, chunk):
             rows[id] = slot, facts
     return rows

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from clipstack.errors import ClipstackError
 from clipstack.index.base import MAX_LIMIT, Hit, Known, Tagged
+from clipstack.index.batches import chunks
 from clipstack.index.filters.to_milvus import literal, to_milvus
 from clipstack.index.milvus import indexes, schema
 from clipstack.index.milvus.client import Client
-from clipstack.index.schema import MAX_PATH_BYTES, CollectionInfo, Row
+from clipstack.index.schema import MAX_PATH_BYTES, CollectionInfo, Row, id_bound
 from clipstack.index.words import shown, with_words
 
 if TYPE_CHECKING:
     from clipstack.index.filters.syntax import Expression
     from clipstack.index.schema import Matrix, Vector
 
-T = TypeVar("T")
 _QUERY_IDS = 1000
 _QUERY_DIGESTS = 500
 # Rows of one answer to several searches: about 32 MiB.
@@ -61,7 +60,7 @@ class MilvusCollection:
         import numpy as np
 
         ids: dict[str, str] = {}
-        for chunk in _chunks(sorted(set(digests)), _QUERY_DIGESTS):
+        for chunk in chunks(sorted(set(digests)), _QUERY_DIGESTS):
             ids.update(self._ids_by_digest(chunk))
         entities = self._entities(
             list(ids.values()), ["digest", "vector"], consistency_level="Bounded"
@@ -98,7 +97,7 @@ class MilvusCollection:
         if "vector" in fields or "*" in fields:
             facts = "*" in fields
             size = min(size, schema.rows_per_message(self.info.dimension, facts=facts))
-        for chunk in _chunks(ids, size):
+        for chunk in chunks(ids, size):
             yield from map(
                 dict,
                 self._client.get(
@@ -121,7 +120,7 @@ class MilvusCollection:
                     f"{row.path[:200]}...: a path of more than {MAX_PATH_BYTES} bytes, which "
                     "Milvus does not take"
                 )
-        for chunk in _chunks(rows, _QUERY_IDS):
+        for chunk in chunks(rows, _QUERY_IDS):
             kept = chunk if new else self._with_tags(chunk)
             for message in schema.messages(kept):
                 self._client.upsert(self.info.name, message)
@@ -140,7 +139,7 @@ class MilvusCollection:
     def delete(self, ids: Sequence[str]) -> int:
         """Delete the rows of `ids`; returns how many there were."""
         deleted = 0
-        for chunk in _chunks(list(dict.fromkeys(ids)), _QUERY_IDS):
+        for chunk in chunks(list(dict.fromkeys(ids)), _QUERY_IDS):
             stored = [entity["id"] for entity in self._entities(chunk, ["id"])]
             if stored:
                 self._client.delete(self.info.name, ids=stored)
@@ -159,7 +158,7 @@ class MilvusCollection:
         """The rows nearest to each of `vectors`, best first."""
         given = indexes.for_search(params or {}, limit + offset)
         hits: list[list[Hit]] = []
-        for queries in _chunks(vectors.tolist(), max(1, _ANSWER_ROWS // limit)):
+        for queries in chunks(vectors.tolist(), max(1, _ANSWER_ROWS // limit)):
             answers = self._client.search(
                 self.info.name,
                 data=queries,
@@ -193,7 +192,7 @@ class MilvusCollection:
         parts = [f"({_text(filter)})"] if filter else []
         if rows > count:  # a little more than enough of the ids
             share = min(1.0, 1.2 * count / rows)
-            parts.append(f'id < "{min(int(share * 2**32), 2**32 - 1):08x}"')
+            parts.append(f"id < {literal(id_bound(share))}")
         entities = self._client.query(
             self.info.name,
             filter=" and ".join(parts),
@@ -256,7 +255,7 @@ class MilvusCollection:
         Milvus 2.3 changes no part of a row: it is read whole, with its vector, and written again.
         """
         size = schema.rows_per_message(self.info.dimension)
-        for chunk in _chunks(list(tags), min(_QUERY_IDS, size)):
+        for chunk in chunks(list(tags), min(_QUERY_IDS, size)):
             changed = []
             for entity in self._entities(chunk, ["*"]):
                 entity.pop("tags", None)
@@ -280,9 +279,3 @@ def _text(filter: Expression | None) -> str:
 
 def _tagged(entity: Mapping[str, Any]) -> Tagged:
     return Tagged(entity["id"], entity["path"], tuple(entity.get("tags") or ()))
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk

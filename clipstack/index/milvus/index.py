@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from clipstack.errors import ClipstackError, NotFoundError
-from clipstack.index import base
+from clipstack.index import naming
 from clipstack.index.base import Compacted, Described
 from clipstack.index.milvus import indexes, loading, schema
 from clipstack.index.milvus.client import Client
@@ -72,7 +72,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
 
     def exists(self, name: str) -> bool:
         """Whether there is a collection, or an alias, called `name`."""
-        return bool(self._client.has_collection(base.check_name(name)))
+        return bool(self._client.has_collection(naming.check_name(name)))
 
     def list(self) -> builtins.list[Described]:
         """Every collection, by name."""
@@ -98,7 +98,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
         own = description["collection_name"]
         info = CollectionInfo.from_description(own, description.get("description", ""))
         if info is None:
-            raise base.not_ours(own)
+            raise naming.not_ours(own)
         return info
 
     def check_vector_index(self, wanted: VectorIndex) -> VectorIndex:
@@ -110,9 +110,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
     ) -> CollectionInfo:
         """Make an empty collection for the vectors of `model`, compared by `metric`."""
         self._require_free(name)
-        info = CollectionInfo(
-            name, model.name, model.revision, model.fingerprint, model.dimension, metric
-        )
+        info = CollectionInfo.of(name, model, metric)
         self._forget_alias(name)
         self._client.create_collection(name, schema=schema.build(info), consistency_level="Strong")
         try:
@@ -128,7 +126,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
     def drop(self, name: str) -> int:
         """Delete a collection, and its aliases with it; returns how many rows went."""
         described = self.describe(name)
-        base.require_own_name(described.name, name)
+        naming.require_own_name(described.name, name)
         for alias in described.aliases:
             self._client.drop_alias(alias)
         self._client.drop_collection(described.name)
@@ -137,7 +135,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
     def rename(self, old: str, new: str) -> CollectionInfo:
         """Give a collection another name; its rows and aliases stay."""
         info = self.info(old)
-        base.require_own_name(info.name, old)
+        naming.require_own_name(info.name, old)
         self._require_free(new)
         self._client.rename_collection(old, new)
         return replace(info, name=new)
@@ -164,7 +162,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
         # Milvus 2.3 finds nothing by list_aliases in a database other than the default one.
         aliases = _aliases(self._description(own))
         if alias not in aliases:
-            raise base.no_such_alias(own, alias, aliases)
+            raise naming.no_such_alias(own, alias, aliases)
         self._client.drop_alias(alias)
 
     def load(self, name: str, *, patience: float) -> str:
@@ -214,7 +212,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
 
     def _description(self, name: str) -> dict[str, Any]:
         if not self.exists(name):
-            raise base.missing(name, self.names())
+            raise naming.missing(name, self.names())
         return dict(self._client.describe_collection(name))
 
     def _counted(self, name: str) -> int:
@@ -222,7 +220,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
 
     def _require_free(self, name: str) -> None:
         if self.exists(name):
-            raise base.taken(name)
+            raise naming.taken(name)
 
     def _index_digests(self, name: str) -> None:
         """An import asks for digests with every batch; without this, each is a full scan."""

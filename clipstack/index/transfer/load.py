@@ -11,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clipstack.errors import ClipstackError, UsageError
-from clipstack.index.base import Collection, Index, check_name
+from clipstack.index.base import Collection, Index
 from clipstack.index.connect import connect
+from clipstack.index.naming import check_name
 from clipstack.index.schema import CollectionInfo, Model, Row
 from clipstack.index.transfer import agreement, files
 from clipstack.index.transfer.checks import Checker
