@@ -16,6 +16,7 @@ from tests.faults.workload import row_of, vector_of
 from tests.material import Model
 
 DIMENSION = 16
+ROWS = 200
 
 
 def fill(path: Path, rows: int = 200, name: str = "images") -> Path:
