@@ -35,6 +35,8 @@ _PRAGMAS = (
     "checkpoint_fullfsync = ON",
 )
 _WAL_BYTES = 64 << 20
+_WRITER_CACHE_KIB = 65_536
+"""A large import touches most pages of the indexes of ids and digests with every transaction."""
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ class Database:
         connection = opened.sqlite
         with self.errors():
             try:
+                connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.commit()

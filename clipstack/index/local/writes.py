@@ -29,7 +29,7 @@ from clipstack.index.schema import CollectionInfo, Row
 if TYPE_CHECKING:
     from clipstack.index.schema import Matrix
 
-_BATCH_BYTES = 32 << 20
+_BATCH_BYTES = 64 << 20
 """Of vectors written in one transaction: each touches most pages of the indexes of ids and digests,
 so that larger ones write less."""
 _ROW_BYTES = 500

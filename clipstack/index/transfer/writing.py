@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-_WRITE_BYTES = 32 << 20
+_WRITE_BYTES = 64 << 20
 _ROW_BYTES = 1500
-_LONGEST_WAIT = 1.0
+_LONGEST_WAIT = 2.0
 
 
 class Pace:
