@@ -183,7 +183,7 @@ def test_rows_added_during_a_copy_are_copied_too(
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     peaks: dict[str, list[int]] = {}
     wide = replace(MODEL, dimension=1024)
-    for count in (15_000, 45_000):  # vectors of 60 MiB and 180 MiB
+    for count in (30_000, 60_000):  # vectors of 120 MiB and 240 MiB; a write has 64 MiB
         database = tmp_path / f"{count}.db"
         fill(database, varied_rows(count, 1024), model=wide)
         for ending in ENDINGS:

@@ -15,7 +15,7 @@ from clipstack.index.local import rows as stored
 from clipstack.index.local import tables, writes
 from clipstack.index.local.database import Database
 from clipstack.index.local.nearest import NearestRows
-from clipstack.index.local.reading import QUERY_IDS, Reader, marks
+from clipstack.index.local.reading import ATTEMPTS, QUERY_IDS, Reader, marks
 from clipstack.index.schema import CollectionInfo, Row, id_bound
 
 if TYPE_CHECKING:
@@ -140,8 +140,13 @@ class LocalCollection:
             where = f"({where}) AND id < ?"
             values = [*values, id_bound(min(1.0, 1.2 * count / rows))]
         query = f"SELECT id, slot, version FROM {self._rows} WHERE {where} ORDER BY id LIMIT ?"
-        _, slots, whole, _ = self._reader.gathered(query, [*values, count])
-        return np.ascontiguousarray(slots[whole, : self.info.dimension])
+        for _ in range(ATTEMPTS):
+            sample = self._reader.gathered(query, [*values, count])
+            if sample.whole.sum() + sample.damaged == len(
+                sample.rows
+            ):  # none was deleted meanwhile
+                break
+        return np.ascontiguousarray(sample.slots[sample.whole, : self.info.dimension])
 
     def row(self, id: str) -> dict[str, Any] | None:
         """Every field of a row but its vector, dynamic ones too; None where there is none."""

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 QUERY_IDS = 500
 """Values bound in one statement."""
-_ATTEMPTS = 5
+ATTEMPTS = 5
+"""How often what writers change meanwhile is read anew."""
 _CHECKED_BYTES = 16 << 20
 
 
@@ -149,7 +150,7 @@ class Reader:
         """
         state, rows, slots, whole = self._read(query, values)
         damaged: set[str] = set()
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             failed = [number for number in np.flatnonzero(~whole) if rows[number][0] not in damaged]
             if not failed:
                 break

@@ -27,7 +27,7 @@ from clipstack.index.local.filesystem import make_folder, sync
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from clipstack.index.schema import Matrix
+    from clipstack.index.schema import Matrix, Vector
 
     Slots = npt.NDArray[np.int64]
 
@@ -106,18 +106,19 @@ class VectorFile:
         if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
             mapped.madvise(mmap.MADV_WILLNEED)
 
-    def packed(self, ids: Sequence[str], vectors: Matrix) -> Matrix:
+    def packed(self, ids: Sequence[str], vectors: Sequence[Vector]) -> Matrix:
         """Slots with these vectors, for rows with these ids and the version 0.
 
         Args:
-            vectors: float32 [rows, dimension].
+            vectors: of the rows, float32 [dimension] each.
 
         Returns:
             float32 [rows, dimension + 2].
         """
         slots = np.empty((len(ids), self._width), "<f4")
-        slots[:, : self.dimension] = vectors
-        squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+        content = slots[:, : self.dimension]
+        np.stack(vectors, out=content, casting="same_kind")
+        squares = np.einsum("ij,ij->i", content, content, dtype=np.float64)
         slots[:, self.dimension] = np.sqrt(squares)
         checksums = slots.view("<u4")
         for row, id in enumerate(ids):

@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from clipstack.errors import ClipstackError
 from clipstack.index.batches import chunks
 from clipstack.index.local import rows as stored
@@ -46,20 +44,21 @@ def upsert(database: Database, number: int, info: CollectionInfo, rows: Sequence
     size = max(1, _BATCH_BYTES // (4 * info.dimension + _ROW_BYTES))
     distinct = {row.id: row for row in rows}
     for batch in chunks(distinct.values(), size):
-        vectors = _stacked(info, batch)
-        packed = VectorFile(Path(), info.dimension).packed([row.id for row in batch], vectors)
+        _require_dimension(info, batch)
+        packed = VectorFile(Path(), info.dimension).packed(
+            [row.id for row in batch], [row.vector for row in batch]
+        )
         with database.writing() as connection:
             _upsert(database, connection, number, info, batch, packed)
 
 
-def _stacked(info: CollectionInfo, rows: Sequence[Row]) -> Matrix:
+def _require_dimension(info: CollectionInfo, rows: Sequence[Row]) -> None:
     for row in rows:
         if row.vector.shape != (info.dimension,):
             raise ClipstackError(
                 f"{row.path}: a vector of {row.vector.size} numbers; collection {info.name!r} has "
                 f"{info.dimension}"
             )
-    return np.stack([row.vector for row in rows]).astype(np.float32, copy=False)
 
 
 def _upsert(
