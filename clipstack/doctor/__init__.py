@@ -48,7 +48,8 @@ def examine(
     for name in work:
         needed = settings.target == STACK and name in _NEEDED_BY_STACK
         level = Level.FAIL if needed else Level.WARN
-        late = Check(name, level, f"not known: no answer within {SECONDS:g} s", "Restart Docker.")
+        fix = "Restart Docker." if name in _NEEDED_BY_STACK else "Try again when less is running."
+        late = Check(name, level, f"not known: no answer within {SECONDS:g} s", fix)
         found = done.get(name, [late])
         if settings.target != STACK and name in _NEEDED_BY_STACK:
             found = [_softened(check) for check in found]

@@ -14,6 +14,7 @@ from clipstack.stack.checks import Check, Level
 _GB = 1e9
 _DISK_WARN, _DISK_FAIL = 2 * _GB, 0.2 * _GB
 _MEMORY_WARN = 1.5 * _GB
+_DATABASE_SECONDS = 3.0
 
 
 def machine_checks() -> list[Check]:
@@ -71,7 +72,8 @@ def database_checks(settings: Settings) -> list[Check]:
         if settings.target != EMBEDDED:
             return []
         return [Check("database", Level.OK, f"{path} is not made yet: nothing is imported")]
-    return [Check(one.subject, Level(one.level), one.text, one.fix) for one in check(path)]
+    found = check(path, seconds=_DATABASE_SECONDS)
+    return [Check(one.subject, Level(one.level), one.text, one.fix) for one in found]
 
 
 def _is_missing(path: Path) -> bool:

@@ -7,8 +7,10 @@ its checksum, and is read again; what fails it twice, unchanged, is damaged.
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -213,12 +215,16 @@ class Reader:
                 ids += [row[0] for row in chunk if now.get(row[1]) == row[2]]
         return ids
 
-    def damaged_rows(self) -> Iterator[list[tuple[str, int, int]]]:
-        """The id, slot and version of each row whose slot does not hold its vector, in lists."""
+    def damaged_rows(self, until: float = math.inf) -> Iterator[list[tuple[str, int, int]]]:
+        """The id, slot and version of each row whose slot does not hold its vector, in lists.
+
+        Args:
+            until: when to stop looking, by `time.monotonic`.
+        """
         size = max(1, _CHECKED_BYTES // (4 * self.info.dimension + 8))
         query = f"SELECT id, slot, version FROM {self.table} WHERE slot > ? ORDER BY slot LIMIT ?"
         after = -1
-        while True:
+        while time.monotonic() <= until:
             state, rows, _, whole = self._read(query, (after, size))
             if not rows:
                 return

@@ -227,6 +227,13 @@ def test_a_compaction_goes_on_after_one_that_was_ended(database: Path) -> None:
     assert vectors_file(database).stat().st_size == 50 * SLOT
 
 
+def test_check_says_what_there_was_no_time_for(database: Path) -> None:
+    texts = {finding.subject: finding.text for finding in check(database, seconds=0)}
+    assert "no time to look at all" in texts["collection images"]
+    assert f"{ROWS} rows" in texts["collection images"]
+    assert f"{ROWS} rows, all with their vectors" in [one.text for one in check(database)]
+
+
 def test_a_wrong_counter(database: Path) -> None:
     with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("UPDATE collections SET row_count = 7")
