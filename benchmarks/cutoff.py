@@ -96,13 +96,13 @@ def line(seen: list[Seen]) -> list[str]:
 
 def all_lines(quick: bool) -> list[list[str]]:
     from clipstack import encoders
-    from clipstack.encoders import models
-    from clipstack.search import background
+    from clipstack.encoders.models import catalog
+    from clipstack.search import background_phrases
     from tests.concepts import Made, Scenes
 
     rounds = 1 if quick else 5
-    encoder = encoders.load(models.describe(models.resolve("shapes", download=False)))
-    phrases = background.vectors(encoder.info, lambda: encoder)
+    encoder = encoders.load(catalog.describe(catalog.resolve("shapes", download=False)))
+    phrases = background_phrases.vectors(encoder.info, lambda: encoder)
     common.say("Drawing and encoding scenes")
     scenes = Scenes(encoder, 3000 if quick else 8000)
     lines = []

@@ -25,7 +25,7 @@ import photos
 from common import say
 
 _WITHOUT = (
-    "from clipstack.images import about; about.facts = lambda *_: {}; "
+    "from clipstack.images.metadata import description; description.facts = lambda *_: {}; "
     "from clipstack.__main__ import main; main()"
 )
 
@@ -61,12 +61,12 @@ def telling(folder: Path, originals: Sequence[Path]) -> list[Path]:
 
 def decoding(paths: Sequence[Path]) -> tuple[float, float]:
     """CPU milliseconds for a picture, without and with."""
-    from clipstack.encoders.models import describe, resolve
-    from clipstack.images import about
+    from clipstack.encoders.models.catalog import describe, resolve
     from clipstack.images.decode import decode
+    from clipstack.images.metadata import description
 
     geometry = describe(resolve("shapes", download=False)).geometry
-    reading = about.facts
+    reading = description.facts
     ways: list[Callable[..., dict[str, object]]] = [lambda *_: {}, reading]
     spent = [0.0, 0.0]
     try:
@@ -74,12 +74,12 @@ def decoding(paths: Sequence[Path]) -> tuple[float, float]:
             data = path.read_bytes()
             decode(data, geometry)  # the first one pays for what is not in the caches yet
             for way in (0, 1) if number % 2 else (1, 0):
-                about.facts = ways[way]
+                description.facts = ways[way]
                 started = time.thread_time()
                 decode(data, geometry)
                 spent[way] += time.thread_time() - started
     finally:
-        about.facts = reading
+        description.facts = reading
     return spent[0] / len(paths) * 1000, spent[1] / len(paths) * 1000
 
 

@@ -68,8 +68,9 @@ def main() -> None:
     import torch
 
     from clipstack import encoders
-    from clipstack.encoders import export, limit
-    from clipstack.encoders.models import describe, resolve
+    from clipstack.bench import compute_limit
+    from clipstack.encoders.models.catalog import describe, resolve
+    from clipstack.encoders.openvino import export
 
     info = describe(resolve(str(common.model(asked)), download=False))
     on_gpu = torch.cuda.is_available()
@@ -80,7 +81,7 @@ def main() -> None:
     name = torch.cuda.get_device_name() if on_gpu else "the CPU: there is no GPU here"
     print(f"{common.machine()} PyTorch {torch.__version__} on {name}.\n")
     height, width = info.geometry.shape
-    products = limit.products(export.exported(info, say) / export.IMAGES, height, width)
+    products = compute_limit.products(export.exported(info, say) / export.IMAGES, height, width)
     operations = sum(one.operations for one in products)
     default = "1,8,32,64,128,256,512,1024" if on_gpu else "1,8,32"
     batches = [int(size) for size in (asked.batches or default).split(",")]

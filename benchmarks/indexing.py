@@ -119,7 +119,7 @@ class Engine:
     def __init__(self, bench: Bench, files: list[Path], seconds: float) -> None:
         os.environ.update(common.own_environment(bench.work, bench.work / "data"))
         from clipstack import encoders
-        from clipstack.encoders.models import describe, resolve
+        from clipstack.encoders.models.catalog import describe, resolve
         from clipstack.images.decode import decode
 
         self.info = describe(resolve(str(bench.model), download=False))
@@ -137,11 +137,15 @@ class Engine:
         return done / (time.perf_counter() - started), 0
 
     def limit(self, _folder: Path, _count: int) -> tuple[float, int]:
-        from clipstack.encoders import export, limit
+        from clipstack.bench import compute_limit
+        from clipstack.encoders.openvino import export
 
-        if self.encoder.engine != "openvino" or self.encoder.precision not in limit.PRECISIONS:
+        if (
+            self.encoder.engine != "openvino"
+            or self.encoder.precision not in compute_limit.PRECISIONS
+        ):
             raise Unavailable("measured with OpenVINO in bf16 or fp32 only")
-        found = limit.measure(
+        found = compute_limit.measure(
             export.exported(self.info) / export.IMAGES,
             *self.info.geometry.shape,
             precision=self.encoder.precision,

@@ -120,7 +120,7 @@ def _version(info: ModelInfo) -> str:
 def model_info(model: Path, env: dict[str, str]) -> ModelInfo:
     """What is known of the model in a folder; `env` holds for this process from now on."""
     os.environ.update(env)
-    from clipstack.encoders.models import describe, resolve
+    from clipstack.encoders.models.catalog import describe, resolve
 
     return describe(resolve(str(model), download=False))
 

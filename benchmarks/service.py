@@ -124,7 +124,7 @@ def row(what: str, values: list[float], unit: str) -> str:
 def compare(port: int, model: Path, asked: argparse.Namespace) -> None:
     """Prints the table of throughput and latency."""
     from clipstack.encoders import load
-    from clipstack.encoders.models import describe
+    from clipstack.encoders.models.catalog import describe
     from clipstack.images.decode import decode
 
     encoder = load(describe(model))

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipstack.encoders.models import BUILT_IN
+from clipstack.encoders.models.catalog import BUILT_IN
 from clipstack.errors import ClipstackError
 
 COLLECTION = "demo"

@@ -13,8 +13,8 @@ from clipstack.errors import NotFoundError, UsageError
 from clipstack.index.base import Collection, Tagged
 from clipstack.index.connect import connect
 from clipstack.index.filters.syntax import under
+from clipstack.index.keywords import check_tag, folded
 from clipstack.index.schema import row_id
-from clipstack.index.words import check_tag, folded
 from clipstack.settings import Settings
 
 STDIN = "-"
@@ -24,7 +24,7 @@ _READ = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TagResult:
     """What was done.
 
     Attributes:
@@ -47,7 +47,7 @@ def tag(
     add: Sequence[str] = (),
     remove: Sequence[str] = (),
     note: Callable[[str], None],
-) -> Result:
+) -> TagResult:
     """Add tags to pictures of `settings.collection`, and take others away.
 
     Args:
@@ -63,7 +63,7 @@ def tag(
         raise UsageError(f"{', '.join(sorted(both))}: to be added and removed at once")
     names = list(dict.fromkeys(_names(given, stdin)))
     if not names:
-        return Result(settings.collection, [], frozenset(), [])
+        return TagResult(settings.collection, [], frozenset(), [])
     with connect(settings) as index:
         collection = index.collection(settings.collection, patience=settings.patience, note=note)
         name = collection.info.name
@@ -80,7 +80,7 @@ def tag(
         for start in range(0, len(ids), _READ):  # others can write in between
             collection.set_tags({id: changes[id] for id in ids[start : start + _READ]})
     pictures = [one._replace(tags=changes.get(one.id, one.tags)) for one in pictures]
-    return Result(name, pictures, frozenset(changes), missing)
+    return TagResult(name, pictures, frozenset(changes), missing)
 
 
 def count(settings: Settings, note: Callable[[str], None]) -> list[tuple[str, int]]:

@@ -26,8 +26,8 @@ from clipstack.index.filters.syntax import (
     Not,
     Or,
 )
+from clipstack.index.keywords import with_words
 from clipstack.index.schema import Row, row_id
-from clipstack.index.words import with_words
 
 DIMENSION = 4
 _TEXTS = (

@@ -1,6 +1,6 @@
 """Pictures and a model in, what each stage of an import can do on this machine out."""
 
-from clipstack.bench.measure import Request, run
-from clipstack.bench.report import Report, Search, Sort, Stage
+from clipstack.bench.report import BenchReport, Search, Sort, Stage
+from clipstack.bench.stages import Request, run
 
-__all__ = ["Report", "Request", "Search", "Sort", "Stage", "run"]
+__all__ = ["BenchReport", "Request", "Search", "Sort", "Stage", "run"]

@@ -75,7 +75,7 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchReport:
     """All that was measured.
 
     Attributes:

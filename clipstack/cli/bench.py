@@ -37,10 +37,10 @@ def bench(
     state = state_of(ctx)
     settings = state.settings(model=model, device=device, engine=engine, precision=precision)
     from clipstack.bench import Request, run
-    from clipstack.encoders import models
+    from clipstack.encoders.models import catalog
     from clipstack.output import bench_views
 
-    found = models.describe(models.resolve(settings.model, download=False))
+    found = catalog.describe(catalog.resolve(settings.model, download=False))
     if folder is None:
         state.out.note("No folder given: the pictures are drawn, and smaller than photographs")
     request = Request(folder, seconds, everything)

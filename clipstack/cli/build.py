@@ -11,7 +11,7 @@ from clipstack.cli.options import Engine, Option
 from clipstack.cli.state import State, model_folder, state_of
 
 if TYPE_CHECKING:
-    from clipstack.stack.bento import Built
+    from clipstack.stack.bento_build import Built
 
 
 def build(
@@ -72,11 +72,11 @@ def make(
     """Build it, with progress on stderr; `flags` are settings by name."""
     settings = state.settings(**flags)
     from clipstack.output import stack_views
-    from clipstack.stack import bento
+    from clipstack.stack import bento_build
 
     folder = model_folder(state, settings)
     with stack_views.BuildProgress(state.out) as progress:
-        return bento.build(
+        return bento_build.build(
             folder,
             progress,
             tag=tag,

@@ -70,9 +70,9 @@ def create(
     from clipstack.index.connect import connect
     from clipstack.index.naming import check_name, taken
     from clipstack.index.vector_index import VectorIndex
+    from clipstack.model_selection import model_for
     from clipstack.output import views
     from clipstack.output.progress import DownloadProgress
-    from clipstack.workspace import model_for
 
     announce(state, settings, check_name(name))
     with (

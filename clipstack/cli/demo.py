@@ -21,7 +21,7 @@ def demo(
     """See it work: make 200 pictures, import them and search, with no download."""
     state = state_of(ctx)
     from clipstack import demo as scenes
-    from clipstack.ingest import Request, run
+    from clipstack.ingest.importer import Request, run
     from clipstack.output import hit_views, views
     from clipstack.output.progress import ImportProgress
     from clipstack.search import Query, Term, search

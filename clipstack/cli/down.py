@@ -22,23 +22,23 @@ def down(
     state = state_of(ctx)
     stack = stack_of(state, project)
     from clipstack.output import status_views
-    from clipstack.output.live import StackProgress
-    from clipstack.stack import engine, lifecycle, stopping
+    from clipstack.output.stack_progress import StackProgress
+    from clipstack.stack import containers, lifecycle, teardown
     from clipstack.stack.status import volume_sizes
 
-    if delete_volumes and (names := stopping.volumes(engine.client(), stack.project)):
+    if delete_volumes and (names := teardown.volumes(containers.client(), stack.project)):
         sizes = volume_sizes(stack.project)
         total = sum(sizes.get(name) or 0 for name in names)
         what = f"{', '.join(names)} ({status_views.size(total)})" if total else ", ".join(names)
         state.out.confirm(f"Delete the data of the stack {stack.project}, volumes {what}?")
     with StackProgress(state.out) as progress:
-        removed = stopping.down(stack.project, progress, delete_volumes=delete_volumes)
+        removed = teardown.down(stack.project, progress, delete_volumes=delete_volumes)
     state.out.show(status_views.removed(stack.project, removed))
     if not removed.services and not removed.volumes:
         state.out.note(f"The stack {stack.project} was not up.")
     elif not delete_volumes:
         state.out.note(
-            f"Its data stays; `clipstack up{stopping.option(stack.project)}` brings it back."
+            f"Its data stays; `clipstack up{teardown.option(stack.project)}` brings it back."
         )
     if stack.is_usual and lifecycle.leave_current():
         state.out.note("`embedded` is the target of the next commands again.")

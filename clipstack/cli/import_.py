@@ -85,10 +85,10 @@ def import_(
     flags |= {"encoder_url": encoder_url, "engine": engine, "precision": precision}
     flags |= {"patience": patience, "index": index, "index_params": index_params}
     settings = state.settings(**flags, device=device, wait=wait)
-    from clipstack.ingest import Request, run
+    from clipstack.ingest.importer import Request, run
+    from clipstack.ingest.pipeline import Outcome
     from clipstack.output import views
     from clipstack.output.progress import DownloadProgress, ImportProgress
-    from clipstack.pipeline import Outcome
 
     announce(state, settings, settings.collection)
     request = Request(sources, sys.stdin.buffer, recursive, dry_run, fail_fast)

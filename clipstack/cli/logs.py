@@ -35,12 +35,12 @@ def logs(
     state = state_of(ctx)
     stack = stack_of(state, project)
     from clipstack.output.log_lines import LogWriter
-    from clipstack.stack import engine, stopping
+    from clipstack.stack import containers, teardown
     from clipstack.stack import logs as log
 
-    client = engine.client()
+    client = containers.client()
     start = log.since(since) if since else None
-    there = stopping.existing(client, stack.project, services or [])
+    there = teardown.existing(client, stack.project, services or [])
     lines = (log.follow if follow else log.read)(
         client, stack.project, list(there), since=start, tail=tail
     )

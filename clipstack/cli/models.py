@@ -19,24 +19,24 @@ Name = Annotated[str, typer.Argument(help="`shapes` (built in), a folder, or a h
 def list_(ctx: typer.Context) -> None:
     """Models on this machine, and others worth fetching."""
     state = state_of(ctx)
-    from clipstack.encoders import quantized
-    from clipstack.encoders.models import RECOMMENDED, list_models
+    from clipstack.encoders.models.catalog import RECOMMENDED, list_models
+    from clipstack.encoders.openvino import int8_store
     from clipstack.output import model_views
 
-    state.out.show(model_views.model_list(list_models(), RECOMMENDED, quantized.kept()))
+    state.out.show(model_views.model_list(list_models(), RECOMMENDED, int8_store.kept()))
 
 
 @app.command("pull")
 def pull(ctx: typer.Context, name: Name) -> None:
     """Fetch a model from the hub into the usual Hugging Face cache."""
     state = state_of(ctx)
-    from clipstack.encoders import models
+    from clipstack.encoders.models import catalog
     from clipstack.output import model_views
     from clipstack.output.progress import DownloadProgress
 
     with DownloadProgress(state.out, name) as download:
-        folder = models.pull(name, progress=download)
-    state.out.show(model_views.model(models.describe(folder)))
+        folder = catalog.pull(name, progress=download)
+    state.out.show(model_views.model(catalog.describe(folder)))
     state.out.hint(f"Use it with `clipstack import FOLDER --model {name}`.")
 
 
@@ -44,11 +44,12 @@ def pull(ctx: typer.Context, name: Name) -> None:
 def show(ctx: typer.Context, name: Name) -> None:
     """What is known of one model on this machine."""
     state = state_of(ctx)
-    from clipstack.encoders import models, quantized
+    from clipstack.encoders.models import catalog
+    from clipstack.encoders.openvino import int8_store
     from clipstack.output import model_views
 
-    info = models.describe(models.resolve(name, download=False))
-    state.out.show(model_views.model(info, quantized.of(info)))
+    info = catalog.describe(catalog.resolve(name, download=False))
+    state.out.show(model_views.model(info, int8_store.of(info)))
 
 
 @app.command("optimize")
@@ -69,7 +70,7 @@ def optimize(
     if precision != "int8":
         raise UsageError(f"there is nothing to optimize for {precision!r}", hint="Use int8.")
     settings = state.settings()
-    from clipstack import optimize as domain
+    from clipstack.encoders.openvino import optimization as domain
     from clipstack.output import model_views
     from clipstack.output.steps import Steps
 

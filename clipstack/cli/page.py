@@ -63,19 +63,19 @@ def page(
     from clipstack.output import page_views
     from clipstack.output.out import printable
     from clipstack.output.progress import DownloadProgress
-    from clipstack.page import place, serving
-    from clipstack.page.desk import Desk
+    from clipstack.page import address, server
+    from clipstack.page.session import SearchSession
 
-    where = place.place(host, port, token)
+    where = address.page_address(host, port, token)
     announce(state, settings, settings.collection)
     with DownloadProgress(state.out, settings.model) as download:
-        desk = Desk(settings, progress=download, note=state.out.note)
+        desk = SearchSession(settings, progress=download, note=state.out.note)
         desk.open()
-    listening = place.listen(where)
+    listening = address.listen(where)
     state.out.show(page_views.page(where, settings))
     state.out.hint(page_views.hints(where))
     if open_it:
         import webbrowser
 
         webbrowser.open(where.url)  # without the token: others can read the browser's command line
-    serving.serve(desk, where, listening, lambda line: state.out.warn(printable(line)))
+    server.serve(desk, where, listening, lambda line: state.out.warn(printable(line)))

@@ -18,8 +18,8 @@ from clipstack.errors import ClipstackError, UsageError
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.output.terminal import Terminal
-    from clipstack.search import Result
+    from clipstack.output.terminal.detection import Terminal
+    from clipstack.search import SearchResult
 
 Preview = Annotated[
     bool | None,
@@ -75,7 +75,7 @@ class Pictures:
 
 
 def show(
-    ctx: typer.Context, state: State, settings: Settings, result: Result, pictures: Pictures
+    ctx: typer.Context, state: State, settings: Settings, result: SearchResult, pictures: Pictures
 ) -> None:
     """After a search: write its page, open it, draw its hits.
 
@@ -98,14 +98,14 @@ def terminal_for(state: State, settings: Settings, preview: bool | None) -> Term
         if preview:
             state.out.note("Pictures are drawn on a terminal only.")
         return None
-    from clipstack.output import terminal
-    from clipstack.output.preview import shows_blocks
+    from clipstack.output.terminal import detection
+    from clipstack.output.terminal.grid import shows_blocks
 
     wanted = "auto" if settings.preview == "off" else settings.preview
-    found = terminal.find(state.out.stdout, wanted)
+    found = detection.find(state.out.stdout, wanted)
     if found is None and preview:
-        found = terminal.find(state.out.stdout, terminal.Protocol.BLOCKS)
-    is_blocks = found is not None and found.protocol is terminal.Protocol.BLOCKS
+        found = detection.find(state.out.stdout, detection.Protocol.BLOCKS)
+    is_blocks = found is not None and found.protocol is detection.Protocol.BLOCKS
     if is_blocks and not shows_blocks(state.out.console(state.out.stdout)):
         state.out.note("This terminal has too few colours for pictures.")
         return None
@@ -113,34 +113,35 @@ def terminal_for(state: State, settings: Settings, preview: bool | None) -> Term
 
 
 def _draw(
-    state: State, settings: Settings, result: Result, terminal: Terminal, *, unasked: bool
+    state: State, settings: Settings, result: SearchResult, terminal: Terminal, *, unasked: bool
 ) -> None:
-    from clipstack.output import captions, preview
-    from clipstack.thumbnails import of_user
+    from clipstack.output import captions
+    from clipstack.output.terminal import grid
+    from clipstack.thumbnail_cache import of_user
 
     shown = [
-        preview.Shown(hit.path, f"{rank}  {score}") for rank, score, hit in captions.ranked(result)
+        grid.Shown(hit.path, f"{rank}  {score}") for rank, score, hit in captions.ranked(result)
     ]
     if unasked:
         if not any(Path(one.path).exists() for one in shown):
             state.out.note("The pictures are not on this machine.")
             return
         shown = shown[:_MOST_UNASKED]
-    preview.grid(state.out.console(state.out.stdout), terminal, of_user(settings), shown)
+    grid.grid(state.out.console(state.out.stdout), terminal, of_user(settings), shown)
     if len(shown) < len(result.hits):
         state.out.note(f"The first {len(shown)} of {len(result.hits)}; --preview draws them all.")
 
 
 def _page(
-    ctx: typer.Context, state: State, settings: Settings, result: Result, pictures: Pictures
+    ctx: typer.Context, state: State, settings: Settings, result: SearchResult, pictures: Pictures
 ) -> None:
     from clipstack.output import gallery
-    from clipstack.settings import files
-    from clipstack.thumbnails import of_user
+    from clipstack.settings import atomic_file
+    from clipstack.thumbnail_cache import of_user
 
     if len(result.hits) > _MANY:
         state.out.note(f"Making thumbnails of {len(result.hits)} pictures")
-    text = gallery.page(
+    text = gallery.gallery_html(
         result,
         command=_command(ctx),
         target=settings.target,
@@ -148,7 +149,7 @@ def _page(
     )
     file = (pictures.html or _temporary()).absolute()
     try:
-        files.replace(file, text, mode=0o666 if pictures.html else 0o600)
+        atomic_file.replace(file, text, mode=0o666 if pictures.html else 0o600)
     except OSError as error:
         raise _not_written(file, error) from None
     state.out.note(f"Wrote {file}")
@@ -159,7 +160,7 @@ def _page(
 def _open(state: State, file: Path) -> None:
     import webbrowser
 
-    from clipstack.stack.pages import has_browser
+    from clipstack.stack.console_urls import has_browser
 
     if not has_browser() or not webbrowser.open(file.as_uri()):
         state.out.note("There is no browser here to open it in.")

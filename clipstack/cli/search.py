@@ -26,7 +26,7 @@ from clipstack.cli.state import State, announce, state_of
 from clipstack.errors import UsageError
 
 if TYPE_CHECKING:
-    from clipstack.search import Query, Result, Term
+    from clipstack.search import Query, SearchResult, Term
     from clipstack.search.query import GroupBy, Sort
     from clipstack.settings import Settings
 
@@ -137,15 +137,15 @@ def _terms(
     and_: list[str] | None,
     not_: list[str] | None,
 ) -> tuple[Term, ...]:
-    from clipstack.search import Term, words
+    from clipstack.search import Term, term_parsing
 
     said = " ".join(text or []).strip()
     return (
         *([Term(said)] if said else []),
-        *(words.picture(one) for one in image or ()),
-        *(words.like(one) for one in like or ()),
-        *(words.weighted(one) for one in and_ or ()),
-        *(words.weighted(one, -1) for one in not_ or ()),
+        *(term_parsing.picture(one) for one in image or ()),
+        *(term_parsing.like(one) for one in like or ()),
+        *(term_parsing.weighted(one) for one in and_ or ()),
+        *(term_parsing.weighted(one, -1) for one in not_ or ()),
     )
 
 
@@ -163,7 +163,7 @@ def _min_score(text: str | None) -> float | Literal["auto"] | None:
     return score
 
 
-def _found(state: State, settings: Settings, query: Query) -> Result:
+def _found(state: State, settings: Settings, query: Query) -> SearchResult:
     from clipstack.output.progress import DownloadProgress
     from clipstack.search import search as run
 
@@ -172,7 +172,7 @@ def _found(state: State, settings: Settings, query: Query) -> Result:
         return run(settings, query, progress=download, note=state.out.note)
 
 
-def _show(state: State, settings: Settings, result: Result, *, null: bool) -> None:
+def _show(state: State, settings: Settings, result: SearchResult, *, null: bool) -> None:
     from clipstack.output import hit_views, views
     from clipstack.output.out import Mode
 

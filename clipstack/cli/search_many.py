@@ -17,7 +17,7 @@ from clipstack.errors import ClipstackError, ExitCode, NotFoundError, UsageError
 from clipstack.output.out import Mode
 
 if TYPE_CHECKING:
-    from clipstack.search import Query, Result, Searcher
+    from clipstack.search import Query, Searcher, SearchResult
     from clipstack.settings import Settings
 
 
@@ -60,15 +60,15 @@ def search_many(state: State, settings: Settings, query: Query, source: str, *, 
 
 def _search(
     searcher: Searcher, query: Query, lines: list[tuple[int, str]]
-) -> list[Result | ClipstackError]:
+) -> list[SearchResult | ClipstackError]:
     """What each line finds, or why not, in their order."""
-    from clipstack.search import words
+    from clipstack.search import term_parsing
 
-    found: dict[int, Result | ClipstackError] = {}
+    found: dict[int, SearchResult | ClipstackError] = {}
     asked: dict[int, Query] = {}
     for number, text in lines:
         try:
-            asked[number] = replace(query, terms=(words.term(text), *query.terms))
+            asked[number] = replace(query, terms=(term_parsing.term(text), *query.terms))
         except ClipstackError as error:
             found[number] = error
     found |= zip(asked, searcher.search_all(list(asked.values())), strict=True)

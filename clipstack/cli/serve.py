@@ -40,10 +40,10 @@ def serve(
     state = state_of(ctx)
     settings = state.settings(model=model, device=device, engine=engine, precision=precision)
     from clipstack.output import stack_views
-    from clipstack.stack import serving
+    from clipstack.stack import local_service
 
     folder = model_folder(state, settings)
-    one = serving.prepare(
+    one = local_service.prepare(
         folder,
         host,
         port,
@@ -54,4 +54,4 @@ def serve(
     )
     state.out.show(stack_views.serving(one))
     state.out.hint(stack_views.serving_hints(one))
-    serving.start(one)
+    local_service.start(one)

@@ -35,14 +35,14 @@ def stop(ctx: typer.Context, services: Services = None, project: Project = None)
     state = state_of(ctx)
     stack = stack_of(state, project)
     from clipstack.output import status_views
-    from clipstack.output.live import StackProgress
-    from clipstack.stack import stopping
+    from clipstack.output.stack_progress import StackProgress
+    from clipstack.stack import teardown
 
     with StackProgress(state.out) as progress:
-        names = stopping.stop(stack.project, services or [], progress)
+        names = teardown.stop(stack.project, services or [], progress)
     state.out.show(status_views.stopped(stack.project, names))
     if names:
-        line = " ".join(["clipstack start", *(services or [])]) + stopping.option(stack.project)
+        line = " ".join(["clipstack start", *(services or [])]) + teardown.option(stack.project)
         state.out.hint(f"`{line}` starts them again.")
     else:
         state.out.note("They were stopped already.")
@@ -59,7 +59,7 @@ def _start(
 ) -> None:
     stack = stack_of(state, project)
     from clipstack.output import status_views
-    from clipstack.output.live import StackProgress
+    from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import lifecycle
 
     way = lifecycle.Way(

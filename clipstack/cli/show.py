@@ -35,9 +35,9 @@ def show(
 ) -> None:
     """Show one picture, what the index knows of it, and what has become of its file."""
     state = state_of(ctx)
+    from clipstack.images.source_state import compare
     from clipstack.index.connect import connect
-    from clipstack.originals import compare
-    from clipstack.output.picture_view import picture as view
+    from clipstack.output.picture_views import picture as view
 
     settings = state.settings(collection=collection, wait=wait)
     announce(state, settings, settings.collection)
@@ -74,8 +74,8 @@ def _draw(state: State, settings: Settings, path: str, preview: bool | None) -> 
     terminal = terminal_for(state, settings, preview)
     if terminal is None:
         return
-    from clipstack.output.preview import one
-    from clipstack.thumbnails import of_user
+    from clipstack.output.terminal.grid import one
+    from clipstack.thumbnail_cache import of_user
 
     console = state.out.console(state.out.stdout)
     rows = max(1, min(_MOST_ROWS, console.height - _ROWS_OF_TEXT))

@@ -46,10 +46,10 @@ class Chosen:
 
 def stack_of(state: State, project: str | None) -> Chosen:
     """The stack that the settings, or `--project`, name, and its variables."""
-    from clipstack.settings import targets, variables
+    from clipstack.settings import stack_variables, targets
 
     settings = state.settings(project=project, target=targets.STACK)
-    values = variables.variables(settings.project, settings.stack)
+    values = stack_variables.variables(settings.project, settings.stack)
     usual = project is None or state.settings(target=targets.STACK).project == settings.project
     return Chosen(settings, settings.project, values, usual)
 

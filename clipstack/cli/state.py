@@ -13,7 +13,7 @@ from clipstack.output.out import Out, tilde
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.encoders.models import ModelFolder
+    from clipstack.encoders.models.catalog import ModelFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def announce(state: State, loaded: Settings, collection: str | None = None) -> N
 
 def model_folder(state: State, loaded: Settings) -> ModelFolder:
     """Where the model of the settings is, fetched first when it is not on this machine."""
-    from clipstack.encoders.models import resolve
+    from clipstack.encoders.models.catalog import resolve
     from clipstack.output.progress import DownloadProgress
 
     with DownloadProgress(state.out, loaded.model) as download:

@@ -53,12 +53,12 @@ def open_(
     state = state_of(ctx)
     stack = stack_of(state, project)
     from clipstack.output.views import facts_view
-    from clipstack.stack import pages
+    from clipstack.stack import console_urls
 
     name = service or "bentoml"
-    url = pages.page(stack.project, stack.values, name)
+    url = console_urls.console_url(stack.project, stack.values, name)
     state.out.show(facts_view({"service": name, "url": url}, quiet=[url]))
-    if pages.has_browser():
+    if console_urls.has_browser():
         typer.launch(url)
     else:
         state.out.note("There is no display here to open it on.")

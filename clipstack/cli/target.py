@@ -16,7 +16,7 @@ def list_(ctx: typer.Context) -> None:
     """All targets; a star marks the one that commands use."""
     state = state_of(ctx)
     from clipstack.output import target_views
-    from clipstack.targets import list_all
+    from clipstack.settings.target_info import list_all
 
     state.out.show(target_views.target_list(list_all(state.settings(), config=state.config)))
 
@@ -27,10 +27,10 @@ def use(
 ) -> None:
     """Make a target the one that commands use when none is named."""
     state = state_of(ctx)
-    from clipstack import targets
     from clipstack.output import target_views
+    from clipstack.settings import target_info
 
-    chosen = targets.use(name, config=state.config)
+    chosen = target_info.use(name, config=state.config)
     state.out.show(target_views.target(chosen.target))
     if chosen.overruled_by:
         state.out.warn(
@@ -48,8 +48,8 @@ def show(
 ) -> None:
     """What one target stands for: its addresses and settings, and where they come from."""
     state = state_of(ctx)
-    from clipstack import targets
     from clipstack.output import target_views
+    from clipstack.settings import target_info
 
     loaded = state.settings(target=name) if name else state.settings()
-    state.out.show(target_views.target(targets.describe(loaded)))
+    state.out.show(target_views.target(target_info.describe(loaded)))

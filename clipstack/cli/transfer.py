@@ -86,9 +86,9 @@ def import_(
     flags = {"collection": collection, "model": model, "metric": metric}
     settings = state.settings(**flags, wait=wait)
     from clipstack.index.transfer.load import load
+    from clipstack.model_selection import model_for
     from clipstack.output import transfer_views
     from clipstack.output.progress import DownloadProgress, TransferProgress
-    from clipstack.workspace import model_for
 
     announce(state, settings)
     with (
@@ -126,7 +126,7 @@ def copy(
     state = state_of(ctx)
     settings = state.settings(wait=wait)
     target_settings = state.settings(target=to, wait=wait)
-    from clipstack.index.transfer import copy as transfer
+    from clipstack.index.transfer import collection_copy as transfer
     from clipstack.output import transfer_views
     from clipstack.output.progress import TransferProgress
 

@@ -20,8 +20,8 @@ from clipstack.cli.state import State, state_of
 from clipstack.errors import ClipstackError, ExitCode, PrerequisiteError
 
 if TYPE_CHECKING:
-    from clipstack.stack.checks import Check
-    from clipstack.stack.services import Service
+    from clipstack.stack.check import Check
+    from clipstack.stack.services import StackService
 
 
 def up(
@@ -63,7 +63,9 @@ def up(
     _start(state, stack, wanted, wait=wait, timeout=timeout, pull=pull)
 
 
-def _show_plan(state: State, stack: Chosen, wanted: list[Service], checks: list[Check]) -> None:
+def _show_plan(
+    state: State, stack: Chosen, wanted: list[StackService], checks: list[Check]
+) -> None:
     from clipstack.output import status_views
     from clipstack.stack import preflight
     from clipstack.stack.plan import plan
@@ -80,7 +82,7 @@ def _show_plan(state: State, stack: Chosen, wanted: list[Service], checks: list[
 
 
 def _build_or_refuse(
-    state: State, stack: Chosen, wanted: list[Service], checks: list[Check], *, build: bool
+    state: State, stack: Chosen, wanted: list[StackService], checks: list[Check], *, build: bool
 ) -> None:
     """Go on when nothing is in the way; a missing image of the encoder may be built now."""
     from clipstack.cli.build import make
@@ -117,7 +119,7 @@ def _in_the_way(failed: list[Check]) -> ClipstackError:
 
 
 def _warn(state: State, stack: Chosen, checks: list[Check]) -> None:
-    from clipstack.stack.checks import Level
+    from clipstack.stack.check import Level
 
     for check in checks:
         if check.level is Level.WARN:
@@ -145,14 +147,14 @@ def _asks_for_password(stack: Chosen) -> bool:
 def _start(
     state: State,
     stack: Chosen,
-    wanted: list[Service],
+    wanted: list[StackService],
     *,
     wait: bool,
     timeout: float,
     pull: bool,
 ) -> None:
     from clipstack.output import status_views
-    from clipstack.output.live import StackProgress
+    from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import lifecycle
 
     way = lifecycle.Way(timeout, wait, pull, stack.settings.milvus_token, stack.settings.collection)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from clipstack.doctor.report import Finding, Group, Report
+from clipstack.doctor.report import DoctorReport, Finding, Group
 from clipstack.errors import ClipstackError
-from clipstack.health import side_by_side
+from clipstack.health import concurrency
 from clipstack.settings import Settings
 from clipstack.settings.targets import STACK
-from clipstack.stack.checks import Check, Level
+from clipstack.stack.check import Check, Level
 
 __all__ = ["Finding", "Group", "Report", "examine"]
 
@@ -19,7 +19,7 @@ _NEEDED_BY_STACK = ("Docker", "resources", "ports", "images")
 
 def examine(
     settings: Settings, problem: ClipstackError | None, commands: Sequence[str] = ()
-) -> Report:
+) -> DoctorReport:
     """Check everything, side by side, within five seconds.
 
     Args:
@@ -43,7 +43,7 @@ def examine(
         "clock": lambda: services.clock_checks(settings),
         "leftovers": leftovers.checks,
     }
-    done = side_by_side.run({name: _safely(name, one) for name, one in work.items()}, SECONDS)
+    done = concurrency.run({name: _safely(name, one) for name, one in work.items()}, SECONDS)
     groups = []
     for name in work:
         needed = settings.target == STACK and name in _NEEDED_BY_STACK
@@ -54,7 +54,7 @@ def examine(
         if settings.target != STACK and name in _NEEDED_BY_STACK:
             found = [_softened(check) for check in found]
         groups.append(Group(name, tuple(Finding(check, needed) for check in found)))
-    return Report(settings.target, tuple(group for group in groups if group.findings))
+    return DoctorReport(settings.target, tuple(group for group in groups if group.findings))
 
 
 def _safely(name: str, work: Callable[[], list[Check]]) -> Callable[[], list[Check]]:

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clipstack.doctor import docker_evidence
 from clipstack.doctor.environment import versions
 from clipstack.doctor.redaction import Redactor, is_secret, known_secrets
 from clipstack.errors import ClipstackError, UsageError
 from clipstack.settings import NAMES, Settings, shown
-from clipstack.settings.files import replace
-from clipstack.settings.variables import variables
-from clipstack.stack import evidence
+from clipstack.settings.atomic_file import replace
+from clipstack.settings.stack_variables import variables
 
 LOG_LINES = 500
 _TAR = (".tar.gz", ".tgz")
@@ -61,7 +61,7 @@ def _files(
 ) -> dict[str, bytes]:
     """Every file of the archive, without secrets."""
     values = variables(settings.project, settings.stack)
-    inspected, logs = evidence.of_containers(settings.project, LOG_LINES)
+    inspected, logs = docker_evidence.of_containers(settings.project, LOG_LINES)
     documents: dict[str, Any] = {
         "doctor.json": doctor,
         "health.json": health,
@@ -73,11 +73,11 @@ def _files(
             for name in NAMES
         },
         "versions.json": versions(),
-        "docker.json": evidence.of_engine(),
+        "docker.json": docker_evidence.of_engine(),
         "environment.json": _environment(),
         **{f"containers/{name}.json": facts for name, facts in inspected.items()},
     }
-    texts = {"compose.yaml": evidence.compose_config(values)}
+    texts = {"compose.yaml": docker_evidence.compose_config(values)}
     texts |= {f"logs/{name}.log": text for name, text in logs.items()}
     found = {name: _json(redactor.value(one)) for name, one in documents.items()}
     return found | {name: redactor.text(text).encode() for name, text in texts.items()}

@@ -12,8 +12,8 @@ from pathlib import Path
 from clipstack import __version__
 from clipstack import settings as layers
 from clipstack.errors import ClipstackError
-from clipstack.settings import variables
-from clipstack.stack.checks import Check, Level
+from clipstack.settings import stack_variables
+from clipstack.stack.check import Check, Level
 
 PACKAGES = (
     *("pymilvus", "torch", "transformers", "bentoml", "docker"),
@@ -50,7 +50,7 @@ def _file(path: Path) -> Check:
 
 
 def _unknown_variables(commands: Sequence[str]) -> set[str]:
-    known = {f"CLIPSTACK_{name.upper()}" for name in layers.NAMES} | set(variables.defaults())
+    known = {f"CLIPSTACK_{name.upper()}" for name in layers.NAMES} | set(stack_variables.defaults())
     known |= {f"CLIPSTACK_{name}" for name in _OTHERS}
     prefixes = ["CLIPSTACK_SERVICE_", "CLIPSTACK_S3_"]
     prefixes += [f"CLIPSTACK_{name.upper().replace('-', '_')}_" for name in commands]
@@ -59,7 +59,7 @@ def _unknown_variables(commands: Sequence[str]) -> set[str]:
 
 
 def _unknown(name: str) -> Check:
-    known = [f"CLIPSTACK_{one.upper()}" for one in layers.NAMES] + list(variables.defaults())
+    known = [f"CLIPSTACK_{one.upper()}" for one in layers.NAMES] + list(stack_variables.defaults())
     close = difflib.get_close_matches(name, known, n=1)
     fix = f"Did you mean {close[0]}?" if close else f"`unset {name}`"
     return Check(name, Level.WARN, f"the variable {name} means nothing to clipstack", fix)

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from clipstack.settings import data_dir, variables
-from clipstack.stack import remains
-from clipstack.stack.checks import Check, Level
-from clipstack.stack.remains import Remains
+from clipstack.doctor import docker_inventory
+from clipstack.doctor.docker_inventory import StackInventory
+from clipstack.settings import data_dir, stack_variables
+from clipstack.stack.check import Check, Level
 
 
 def checks() -> list[Check]:
@@ -17,9 +17,9 @@ def checks() -> list[Check]:
 
     A stack that runs is no leftover, whoever started it.
     """
-    known = variables.projects()
+    known = stack_variables.projects()
     found = []
-    stacks = remains.stacks()
+    stacks = docker_inventory.stacks()
     if stacks is not None:
         found += [
             *(
@@ -34,24 +34,24 @@ def checks() -> list[Check]:
     return found or [Check("leftovers", Level.OK, "none")]
 
 
-def _unknown(one: Remains) -> Check:
+def _unknown(one: StackInventory) -> Check:
     said = f"the stack {one.project} was not started by this user's `clipstack up`"
     fix = f"`docker compose -p {one.project} down --volumes` removes it and its data."
     return Check(f"stack {one.project}", Level.WARN, f"{said}: {one.in_words}", fix)
 
 
-def _is_stopped(name: str, stacks: Mapping[str, Remains]) -> bool:
+def _is_stopped(name: str, stacks: Mapping[str, StackInventory]) -> bool:
     return name in stacks and bool(stacks[name].stopped)
 
 
-def _stopped(name: str, one: Remains) -> Check:
+def _stopped(name: str, one: StackInventory) -> Check:
     said = f"stopped containers of the stack {name}: {', '.join(one.stopped)}"
     fix = "`clipstack start` starts them, `clipstack down` removes them and keeps their data."
     return Check(f"stack {name}", Level.WARN, said, fix)
 
 
 def _forgotten(name: str) -> Check:
-    path = variables.stack_file(name)
+    path = stack_variables.stack_file(name)
     said = f"{path} holds credentials of a stack that has no containers and no volumes"
     return Check(f"stack {name}", Level.WARN, said, f"`rm {shlex.quote(str(path))}`")
 

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 from clipstack.errors import ClipstackError
-from clipstack.index.local.check import check
+from clipstack.index.local.integrity import check
 from clipstack.settings import Settings, cache_dir, data_dir
 from clipstack.settings.targets import EMBEDDED
-from clipstack.stack.checks import Check, Level
+from clipstack.stack.check import Check, Level
 
 _GB = 1e9
 _DISK_WARN, _DISK_FAIL = 2 * _GB, 0.2 * _GB
@@ -53,7 +53,7 @@ def _disk(name: str, folder: Path, there: Path) -> Check:
 
 def model_checks(settings: Settings) -> list[Check]:
     """The model of this machine, where it is this machine that encodes."""
-    from clipstack.encoders.models import resolve
+    from clipstack.encoders.models.catalog import resolve
 
     if settings.encoder_url:
         return [Check("model", Level.OK, f"encoding is left to {settings.encoder_url}")]

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from clipstack import settings as layers
-from clipstack.settings import SECRET, Settings, variables
+from clipstack.settings import SECRET, Settings, stack_variables
 
 REMOVED = "(removed)"
 _SHORTEST = 4
@@ -132,7 +132,7 @@ def _files(settings: Settings) -> list[Path]:
     origins = {Path(origin.partition(" [")[0]) for origin in settings.origins.values()}
     named = {layers.user_file(), *filter(None, [layers.project_file()]), *origins}
     files = [path for path in named if path.is_file()]
-    return files + [variables.stack_file(project) for project in variables.projects()]
+    return files + [stack_variables.stack_file(project) for project in stack_variables.projects()]
 
 
 def _forms(value: str) -> set[str]:

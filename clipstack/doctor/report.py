@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clipstack.errors import ExitCode
-from clipstack.stack.checks import Check, Level
+from clipstack.stack.check import Check, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DoctorReport:
     """All that was looked at."""
 
     target: str

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from clipstack.doctor import clock_skew, docker_inventory, registries
 from clipstack.errors import ClipstackError
-from clipstack.index.milvus import probing
+from clipstack.index.milvus import rpc_probe
 from clipstack.index.milvus.server import Tls
 from clipstack.settings import Settings
+from clipstack.settings.stack_variables import variables
 from clipstack.settings.targets import EMBEDDED, STACK
-from clipstack.settings.variables import variables
-from clipstack.stack import clocks, preflight, registries, remains
-from clipstack.stack.checks import Check, Level
+from clipstack.stack import preflight
+from clipstack.stack.check import Check, Level
 from clipstack.stack.services import SERVICES, of_stack
 
 _SECONDS = 3.0
@@ -33,7 +34,7 @@ def resource_checks(settings: Settings) -> list[Check]:
 def port_checks(settings: Settings) -> list[Check]:
     """The stack's ports: free, its own, or held by others."""
     values = _values(settings)
-    if settings.target != STACK and not remains.has_docker():
+    if settings.target != STACK and not docker_inventory.has_docker():
         return []
     return preflight.port_checks(settings.project, values, of_stack(values))
 
@@ -53,7 +54,7 @@ def milvus_checks(settings: Settings) -> list[Check]:
     if settings.target == EMBEDDED:
         return []
     try:
-        answer = probing.ask(
+        answer = rpc_probe.ask(
             settings.milvus_uri,
             token=settings.milvus_token,
             database=settings.milvus_database,
@@ -87,7 +88,7 @@ def version_check(version: str, said: str) -> Check:
 def clock_checks(settings: Settings) -> list[Check]:
     """This machine's clock against those of the engine and the services."""
     found = []
-    for name, skew in clocks.skews(settings.encoder_url.split(), _SECONDS).items():
+    for name, skew in clock_skew.skews(settings.encoder_url.split(), _SECONDS).items():
         said = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} that of {name}"
         if abs(skew) > _SKEW:
             fix = "Set both by NTP: leases in etcd and signatures for the object store need it."

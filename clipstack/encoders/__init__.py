@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clipstack.encoders.base import LocalEncoder, ModelInfo
-    from clipstack.encoders.remote import RemoteEncoder
-    from clipstack.patience import Patience
+    from clipstack.encoders.remote.encoder import RemoteEncoder
+    from clipstack.retry import RetryPolicy
 
 
 def load(
@@ -38,16 +38,16 @@ def load(
         NotFoundError, UsageError: as `models.resolve`.
     """
     from clipstack.encoders.choice import choose
-    from clipstack.encoders.models import describe, resolve
+    from clipstack.encoders.models.catalog import describe, resolve
 
     info = describe(resolve(model, download=download)) if isinstance(model, str) else model
     if info.quantized_from or precision == "int8":
         info, engine = int8(info, engine), "openvino"
     if choose(engine, device) == "openvino":
-        from clipstack.encoders.openvino_engine import OpenVinoEncoder
+        from clipstack.encoders.openvino.encoder import OpenVinoEncoder
 
         return OpenVinoEncoder(info, precision, say)
-    from clipstack.encoders.torch_engine import TorchEncoder
+    from clipstack.encoders.torch.encoder import TorchEncoder
 
     return TorchEncoder(info, device=device, precision=precision)
 
@@ -59,7 +59,7 @@ def int8(model: ModelInfo, engine: str = "auto", fingerprint: str = "") -> Model
         PrerequisiteError: none was accepted on this machine.
         UsageError: another engine than OpenVINO was asked for.
     """
-    from clipstack.encoders.quantized import require
+    from clipstack.encoders.openvino.int8_store import require
     from clipstack.errors import UsageError
 
     if engine not in ("auto", "openvino"):
@@ -72,7 +72,7 @@ def connect(
     token: str = "",
     *,
     model: ModelInfo | None = None,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
 ) -> RemoteEncoder:
     """Running services as an encoder.
 
@@ -86,15 +86,15 @@ def connect(
         UsageError, UnreachableError: as `remote.RemoteEncoder`.
         ClipstackError: they serve another model by now.
     """
-    from clipstack.encoders.remote import RemoteEncoder
+    from clipstack.encoders.remote.encoder import RemoteEncoder
     from clipstack.errors import ClipstackError
-    from clipstack.patience import Patience
+    from clipstack.retry import RetryPolicy
 
     if patience and model:
         first = patience.seconds
         encoder = RemoteEncoder(urls, token, patience=patience, first_patience=first)
     else:
-        encoder = RemoteEncoder(urls, token, patience=patience or Patience(60))
+        encoder = RemoteEncoder(urls, token, patience=patience or RetryPolicy(60))
     if model is not None and encoder.info.fingerprint != model.fingerprint:
         encoder.close()
         raise ClipstackError(

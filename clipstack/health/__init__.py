@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from clipstack.errors import NotFoundError
-from clipstack.health.report import Report
+from clipstack.health.report import HealthReport
 from clipstack.settings import Settings
 from clipstack.settings.targets import EMBEDDED, STACK
 
@@ -18,7 +18,7 @@ _PAUSE = 0.5
 
 def check(
     settings: Settings, names: Sequence[str] = (), *, seconds: float, deep: bool = False
-) -> Report:
+) -> HealthReport:
     """Look at every service of the target, side by side.
 
     Args:
@@ -39,8 +39,8 @@ def wait(
     *,
     seconds: float,
     deep: bool = False,
-    changed: Callable[[Report], None],
-) -> Report:
+    changed: Callable[[HealthReport], None],
+) -> HealthReport:
     """Look again and again until all is well, or for `seconds`; returns the last look.
 
     Args:
@@ -65,7 +65,7 @@ def wait(
         time.sleep(_PAUSE)
 
 
-def _of_target(settings: Settings) -> Callable[[Settings, float, bool], Report]:
+def _of_target(settings: Settings) -> Callable[[Settings, float, bool], HealthReport]:
     if settings.target == STACK:
         from clipstack.health import stack
 
@@ -79,7 +79,7 @@ def _of_target(settings: Settings) -> Callable[[Settings, float, bool], Report]:
     return remote.check
 
 
-def _chosen(report: Report, names: Sequence[str]) -> Report:
+def _chosen(report: HealthReport, names: Sequence[str]) -> HealthReport:
     known = [one.name for one in report.services]
     for name in names:
         if name not in known:

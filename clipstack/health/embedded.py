@@ -9,14 +9,14 @@ from functools import partial
 from typing import Any
 
 from clipstack.errors import ClipstackError
-from clipstack.health import model, side_by_side
+from clipstack.health import concurrency, model
+from clipstack.health.probes.http import within
+from clipstack.health.probes.result import Notes, Probe, ProbeStatus, UnwellError, look
 from clipstack.health.remote import encoder, encoder_urls, with_hint
-from clipstack.health.report import Report
+from clipstack.health.report import HealthReport
 from clipstack.index.connect import connect, is_there
 from clipstack.index.schema import CollectionInfo
 from clipstack.settings import Settings
-from clipstack.stack.probes.http import within
-from clipstack.stack.probes.result import Notes, Probe, Status, UnwellError, look
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class _Opened:
     info: CollectionInfo | None = None
 
 
-def check(settings: Settings, seconds: float, deep: bool) -> Report:
+def check(settings: Settings, seconds: float, deep: bool) -> HealthReport:
     """Open the database and count its rows; find the model, or ask the encoders of `encoder_url`.
 
     Args:
@@ -38,15 +38,15 @@ def check(settings: Settings, seconds: float, deep: bool) -> Report:
     work: dict[str, Callable[[], Any]] = {"database": lambda: _database_and_model(settings, deep)}
     for name, url in encoder_urls(settings).items():
         work[name] = partial(encoder, settings, name, url, until)
-    done = side_by_side.run(work, until - time.monotonic())
+    done = concurrency.run(work, until - time.monotonic())
     late = f"no answer {within(seconds)}"
     probes: list[Probe] = done.pop("database", None) or [
-        Probe("database", Status.DOWN, str(settings.database), reason=late)
+        Probe("database", ProbeStatus.DOWN, str(settings.database), reason=late)
     ]
     for name, url in encoder_urls(settings).items():
-        probe = done.get(name) or Probe(name, Status.DOWN, url, reason=late)
+        probe = done.get(name) or Probe(name, ProbeStatus.DOWN, url, reason=late)
         probes.append(with_hint(probe, settings))
-    return Report(settings.target, tuple(probes))
+    return HealthReport(settings.target, tuple(probes))
 
 
 def _database_and_model(settings: Settings, deep: bool) -> list[Probe]:
@@ -68,7 +68,7 @@ def _database(settings: Settings) -> _Opened:
             with connect(settings) as index:
                 described = index.list()
         except ClipstackError as error:
-            raise UnwellError(Status.DOWN, error.message, error.hint) from None
+            raise UnwellError(ProbeStatus.DOWN, error.message, error.hint) from None
         rows = sum(one.rows for one in described)
         notes.reason = f"{rows} rows in {len(described)} collections"
         found.extend(one.info for one in described if one.info and one.name == settings.collection)

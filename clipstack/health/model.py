@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from clipstack import workspace
+from clipstack import model_selection
 from clipstack.encoders.base import ModelInfo
 from clipstack.errors import ClipstackError
+from clipstack.health.probes.result import Notes, Probe, ProbeStatus, UnwellError, look
 from clipstack.index.schema import CollectionInfo
 from clipstack.settings import Settings
-from clipstack.stack.probes.result import Notes, Probe, Status, UnwellError, look
 
 _TEXT = "a picture of health"
 
@@ -26,12 +26,12 @@ def probe(settings: Settings, collection: CollectionInfo | None, *, deep: bool) 
     def work(notes: Notes) -> None:
         notes.version = name
         try:
-            found = workspace.model_for(settings, collection, download=False)
+            found = model_selection.model_for(settings, collection, download=False)
             notes.reason = f"{found.family}, {found.dimension} numbers"
             if deep:
                 _encode(settings, found)
         except ClipstackError as error:
-            raise UnwellError(Status.DEGRADED, error.message, error.hint) from None
+            raise UnwellError(ProbeStatus.DEGRADED, error.message, error.hint) from None
 
     return look("model", name, work)
 
@@ -39,6 +39,6 @@ def probe(settings: Settings, collection: CollectionInfo | None, *, deep: bool) 
 def _encode(settings: Settings, found: ModelInfo) -> None:
     import numpy as np
 
-    vectors = workspace.encoder_for(settings, found).encode_texts([_TEXT])
+    vectors = model_selection.encoder_for(settings, found).encode_texts([_TEXT])
     if vectors.shape != (1, found.dimension) or not np.isfinite(vectors).all():
-        raise UnwellError(Status.DEGRADED, "its vector is not one of finite numbers")
+        raise UnwellError(ProbeStatus.DEGRADED, "its vector is not one of finite numbers")

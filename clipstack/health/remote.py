@@ -7,24 +7,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from clipstack.health import model, side_by_side
-from clipstack.health.report import Report
-from clipstack.index.milvus import probing
+from clipstack.health import concurrency, model
+from clipstack.health.probes import bentoml, milvus
+from clipstack.health.probes.http import silent
+from clipstack.health.probes.result import Probe, ProbeStatus
+from clipstack.health.report import HealthReport
+from clipstack.index.milvus import rpc_probe
 from clipstack.index.milvus.server import Tls
 from clipstack.settings import Settings
-from clipstack.stack.probes import bentoml, milvus
-from clipstack.stack.probes.http import silent
-from clipstack.stack.probes.result import Probe, Status
 
 
-def check(settings: Settings, seconds: float, deep: bool) -> Report:
+def check(settings: Settings, seconds: float, deep: bool) -> HealthReport:
     """Probe Milvus over RPC, and each encoder of `encoder_url`, or the model of this machine.
 
     Args:
         seconds: for all of it.
         deep: also write to Milvus, and encode with the model of this machine.
     """
-    probing.prepare()
+    rpc_probe.prepare()
     until = time.monotonic() + seconds
     access = milvus.Access(
         settings.milvus_uri,
@@ -43,17 +43,17 @@ def check(settings: Settings, seconds: float, deep: bool) -> Report:
     if len(work) == 1:
         urls["model"] = settings.model
         work["model"] = lambda: model.probe(settings, None, deep=deep)
-    done = side_by_side.run(work, until - time.monotonic())
+    done = concurrency.run(work, until - time.monotonic())
     found = (
-        done.get(name) or Probe(name, Status.DOWN, urls[name], reason=silent(seconds))
+        done.get(name) or Probe(name, ProbeStatus.DOWN, urls[name], reason=silent(seconds))
         for name in work
     )
-    return Report(settings.target, tuple(with_hint(one, settings) for one in found))
+    return HealthReport(settings.target, tuple(with_hint(one, settings) for one in found))
 
 
 def with_hint(probe: Probe, settings: Settings) -> Probe:
     """A probe of another machine's service that gave no answer, with what to look at."""
-    if probe.status is not Status.DOWN or probe.hint:
+    if probe.status is not ProbeStatus.DOWN or probe.hint:
         return probe
     setting = "milvus_uri" if probe.name == "milvus" else "encoder_url"
     origin = settings.origins.get(setting, "default")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clipstack.errors import ExitCode
-from clipstack.stack.probes.result import Probe, Status
+from clipstack.health.probes.result import Probe, ProbeStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class HealthReport:
     """How the services of a target are.
 
     Attributes:
@@ -33,10 +33,10 @@ class Report:
         """What a command that shows it ends with."""
         if self.healthy:
             return ExitCode.OK
-        if all(one.status is Status.DOWN for one in self.services):
+        if all(one.status is ProbeStatus.DOWN for one in self.services):
             return ExitCode.UNREACHABLE
         return ExitCode.UNHEALTHY
 
-    def only(self, names: Sequence[str]) -> Report:
+    def only(self, names: Sequence[str]) -> HealthReport:
         """The same of some services alone."""
         return replace(self, services=tuple(one for one in self.services if one.name in names))

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clipstack.errors import PrerequisiteError
-from clipstack.health import side_by_side
-from clipstack.health.report import Report
+from clipstack.health import concurrency
+from clipstack.health.probes import bentoml, container_state, etcd, milvus, minio, prepare
+from clipstack.health.probes.http import silent
+from clipstack.health.probes.result import Probe, ProbeStatus
+from clipstack.health.report import HealthReport
 from clipstack.settings import Settings
-from clipstack.settings.variables import addresses, variables
-from clipstack.stack import engine
-from clipstack.stack.engine import Container
-from clipstack.stack.probes import bentoml, containers, etcd, milvus, minio, prepare
-from clipstack.stack.probes.http import silent
-from clipstack.stack.probes.result import Probe, Status
+from clipstack.settings.stack_variables import addresses, variables
+from clipstack.stack import containers
+from clipstack.stack.containers import Container
 from clipstack.stack.services import EXTERNAL_S3, SERVICES, of_stack
 
 _DOCKER = "docker"
@@ -31,7 +31,7 @@ class _Docker:
     hint: str = ""
 
 
-def check(settings: Settings, seconds: float, deep: bool) -> Report:
+def check(settings: Settings, seconds: float, deep: bool) -> HealthReport:
     """Probe etcd, the object store, Milvus and the encoder, and ask Docker for their containers.
 
     Args:
@@ -48,20 +48,21 @@ def check(settings: Settings, seconds: float, deep: bool) -> Report:
         names.insert(0, "s3")
     work: dict[str, Callable[[], Any]] = {name: probes[name] for name in names}
     work[_DOCKER] = lambda: _ask_docker(settings.project, seconds)
-    done = side_by_side.run(work, until - time.monotonic(), _only_stopped_missing(names))
+    done = concurrency.run(work, until - time.monotonic(), _only_stopped_missing(names))
     docker = done.pop(
         _DOCKER, _Docker(trouble="Docker's engine gives no answer", hint="Restart Docker.")
     )
     found = {
         name: _judged(
-            done.get(name) or Probe(name, Status.DOWN, urls.get(name, ""), reason=silent(seconds)),
+            done.get(name)
+            or Probe(name, ProbeStatus.DOWN, urls.get(name, ""), reason=silent(seconds)),
             docker,
         )
         for name in names
     }
     if "milvus" in found:
         found["milvus"] = _with_dependencies(found)
-    return Report(settings.target, tuple(found.values()), docker.trouble, docker.hint)
+    return HealthReport(settings.target, tuple(found.values()), docker.trouble, docker.hint)
 
 
 def _probes(
@@ -105,12 +106,12 @@ def _bucket(values: Mapping[str, str]) -> minio.Bucket:
 
 def _ask_docker(project: str, seconds: float) -> _Docker:
     try:
-        client = engine.client(max(1.0, seconds))
-        return _Docker(engine.containers(client, project))
+        client = containers.client(max(1.0, seconds))
+        return _Docker(containers.containers(client, project))
     except PrerequisiteError as error:
         return _Docker(trouble=error.message, hint=error.hint)
     except Exception as error:  # the engine may go away between two questions
-        known = engine.trouble(str(error))
+        known = containers.trouble(str(error))
         return _Docker(trouble=known.message, hint=known.hint)
 
 
@@ -138,8 +139,8 @@ def _judged(probe: Probe, docker: _Docker) -> Probe:
         probe = replace(probe, version=container.image.rpartition(":")[2])
     if probe.is_ok or docker.trouble or probe.name not in SERVICES:
         return probe
-    reason, hint = containers.explain(probe.name, container)
-    if probe.status is Status.DEGRADED:
+    reason, hint = container_state.explain(probe.name, container)
+    if probe.status is ProbeStatus.DEGRADED:
         starting = container is not None and container.health == "starting"
         return replace(probe, hint=hint) if starting and reason else probe
     if not reason:
@@ -155,19 +156,19 @@ def _with_dependencies(found: Mapping[str, Probe]) -> Probe:
     milvus = found["milvus"]
     etcd, minio = found.get("etcd"), found.get("minio")
     gone: list[tuple[str, str, Probe]] = []
-    if minio and minio.status is Status.DOWN:
+    if minio and minio.status is ProbeStatus.DOWN:
         gone.append(("its object store", "writes and loads will fail", minio))
-    if etcd and etcd.status is Status.DOWN:
+    if etcd and etcd.status is ProbeStatus.DOWN:
         gone.append(("etcd", "changes will fail, and it may stop", etcd))
     if not gone:
         return milvus
     named = " and ".join(name for name, _, _ in gone)
     negated = f"{named} does not" if len(gone) == 1 else f"{named} do not"
     hint = gone[0][2].hint
-    if milvus.status is Status.OK:
+    if milvus.status is ProbeStatus.OK:
         effects = "; ".join(effect for _, effect, _ in gone)
         reason = f"answers, but {negated}: {effects}"
-        return replace(milvus, status=Status.DEGRADED, reason=reason, hint=hint)
+        return replace(milvus, status=ProbeStatus.DEGRADED, reason=reason, hint=hint)
     if milvus.reason.startswith(("stopped", "paused", "not created")):
         return milvus
     return replace(milvus, reason=f"{milvus.reason}; {negated} answer", hint=hint)

@@ -24,9 +24,18 @@ from typing import Any
 from PIL import Image
 
 from clipstack.errors import ImageError, Reason
-from clipstack.images import exif, formats, hdr, headers, memory, opening, pillow_decoders, render
+from clipstack.images import (
+    formats,
+    headers,
+    memory_estimate,
+    pillow_decoders,
+    pillow_open,
+    radiance,
+    render,
+)
 from clipstack.images.formats import Format
 from clipstack.images.geometry import Geometry
+from clipstack.images.metadata import exif
 from clipstack.images.resize import Pixels
 
 __all__ = ["Limits", "Picture", "decode", "read_file"]
@@ -200,16 +209,16 @@ def _decode(data: bytes, geometry: Geometry | None, limits: Limits) -> Picture:
         if kind.opens == "opencv":
             return _decode_hdr(data, kind, geometry, limits, gate)
         _check_before_opening(data, kind, limits, gate)
-        im = gate.enter_context(opening.opened(data, kind))
+        im = gate.enter_context(pillow_open.opened(data, kind))
         width, height = im.size
         # A PNG may hold its EXIF data behind its pixels.
         about = exif.facts(im) if kind is not formats.PNG else exif.NOTHING
         box = None
         if geometry is not None:
-            box = opening.leave_out_detail(im, data, kind, geometry, about.orientation)
-        _check_pixels(im.size, limits, memory.slow_pixels(im))
+            box = pillow_open.leave_out_detail(im, data, kind, geometry, about.orientation)
+        _check_pixels(im.size, limits, memory_estimate.slow_pixels(im))
         kept = 0 if geometry is not None else 3 if about.orientation == 1 else 6
-        needed = memory.after_opening(im, data, kind, width * height, kept=kept)
+        needed = memory_estimate.after_opening(im, data, kind, width * height, kept=kept)
         gate.claim(needed, len(data), limits)
         im.load()
         if kind is formats.PNG:
@@ -292,7 +301,7 @@ def _check_before_opening(data: bytes, kind: Format, limits: Limits, gate: _Gate
         if stream.tiles > _JPEG2000_MAX_TILES or stream.components > 4:
             raise ImageError("", Reason.UNSUPPORTED, "too many tiles or colour planes")
     most = max((_check_pixels(size, limits) for size in sizes), default=0)
-    gate.claim(memory.before_opening(kind, most), len(data), limits)
+    gate.claim(memory_estimate.before_opening(kind, most), len(data), limits)
 
 
 def _decode_hdr(
@@ -301,8 +310,8 @@ def _decode_hdr(
     size = headers.hdr_size(data)
     if size is None:
         raise ImageError("", Reason.UNSUPPORTED, "rows that are not stored top to bottom")
-    gate.claim(_check_pixels(size, limits) * hdr.BYTES_PER_PIXEL, len(data), limits)
-    whole = hdr.read_hdr(data)
+    gate.claim(_check_pixels(size, limits) * radiance.BYTES_PER_PIXEL, len(data), limits)
+    whole = radiance.read_hdr(data)
     if geometry is None:
         return Picture(whole, *size, kind.name, 0)
     return Picture(render.pixels(Image.fromarray(whole), geometry), *size, kind.name, 0)

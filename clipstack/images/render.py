@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from clipstack.images import exif, resize, rgb
+from clipstack.images import resize, rgb
 from clipstack.images.geometry import Geometry
+from clipstack.images.metadata import exif
 from clipstack.images.resize import Box, Pixels
 
 _LARGE_PIXELS = 16_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clipstack.errors import NotFoundError
 from clipstack.index.base import Index
-from clipstack.patience import Patience
+from clipstack.retry import RetryPolicy
 from clipstack.settings import Settings
 
 
@@ -17,7 +17,9 @@ def is_there(settings: Settings) -> bool:
         return True
 
 
-def connect(settings: Settings, *, create: bool = False, patience: Patience | None = None) -> Index:
+def connect(
+    settings: Settings, *, create: bool = False, patience: RetryPolicy | None = None
+) -> Index:
     """Open the target's index; a context manager that closes it.
 
     Args:

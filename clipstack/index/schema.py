@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clipstack.index.words import FOR_FILTERS
+from clipstack.index.keywords import FOR_FILTERS
 
 if TYPE_CHECKING:
     import numpy as np

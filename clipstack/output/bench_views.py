@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from clipstack.bench.report import Report, Stage
+from clipstack.bench.report import BenchReport, Stage
 from clipstack.output.out import View
 from clipstack.output.views import table
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BAR = 40
 
 
-def report(found: Report) -> View:
+def report(found: BenchReport) -> View:
     """The rates as a chart, or a line each: name, with what, value, unit."""
     lines = [
         f"{stage.sort}\t{stage.what}\t{stage.per_second:.1f}\tpictures/s" for stage in found.stages
@@ -36,7 +36,7 @@ def report(found: Report) -> View:
     )
 
 
-def _document(found: Report) -> dict[str, Any]:
+def _document(found: BenchReport) -> dict[str, Any]:
     facts = asdict(found)
     drawn = not facts.pop("folder")
     return {
@@ -74,7 +74,7 @@ def _document(found: Report) -> dict[str, Any]:
     }
 
 
-def _chart(found: Report) -> RenderableType:
+def _chart(found: BenchReport) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -103,7 +103,7 @@ def _chart(found: Report) -> RenderableType:
     return Group(*parts)
 
 
-def _stages(found: Report) -> RenderableType:
+def _stages(found: BenchReport) -> RenderableType:
     """Milliseconds of a picture, so that the longest bar is what to look at."""
     shown = table("stage", "", "pictures/s", "ms", "", right=("pictures/s", "ms"))
     costs = [1000 / stage.per_second for stage in found.stages]
@@ -126,7 +126,7 @@ def _stages(found: Report) -> RenderableType:
     return shown
 
 
-def _searches(found: Report) -> RenderableType:
+def _searches(found: BenchReport) -> RenderableType:
     shown = table("search among", "ms", "", right=("search among", "ms"))
     longest = max(one.seconds for one in found.searches)
     for one in found.searches:
@@ -135,7 +135,7 @@ def _searches(found: Report) -> RenderableType:
     return shown
 
 
-def _colour(stage: Stage, found: Report) -> str:
+def _colour(stage: Stage, found: BenchReport) -> str:
     return "yellow" if stage.used and stage.sort is found.holds_back else "cyan"
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clipstack.index.base import Hit
-    from clipstack.search import Query, Result
+    from clipstack.search import Query, SearchResult
 
 
-def ranked(result: Result) -> list[tuple[int, str, Hit]]:
+def ranked(result: SearchResult) -> list[tuple[int, str, Hit]]:
     """Each hit with its rank, and its score in words."""
     return [
         (rank, _score(hit, result.collection.metric), hit)

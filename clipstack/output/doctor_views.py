@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clipstack.doctor.report import Report
+from clipstack.doctor.report import DoctorReport
 from clipstack.errors import ExitCode
 from clipstack.output.out import View, printable
 from clipstack.output.views import table
-from clipstack.stack.checks import Check, Level
+from clipstack.stack.check import Check, Level
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MARKS = {Level.OK: ("✓", "green"), Level.WARN: ("!", "yellow"), Level.FAIL: ("✗", "red")}
 
 
-def doctor(report: Report, bundle: str = "") -> View:
+def doctor(report: DoctorReport, bundle: str = "") -> View:
     """What was checked, and what to do about all that is not well.
 
     Args:
@@ -44,7 +44,7 @@ def doctor(report: Report, bundle: str = "") -> View:
     )
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: DoctorReport) -> dict[str, Any]:
     """A report as JSON has it."""
     return {
         "target": report.target,
@@ -67,7 +67,7 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
-def _table(report: Report) -> RenderableType:
+def _table(report: DoctorReport) -> RenderableType:
     from rich.text import Text
 
     shown = table("", "", "")

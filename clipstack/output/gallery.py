@@ -14,11 +14,11 @@ from clipstack.errors import ImageError
 from clipstack.output import captions
 from clipstack.output.out import printable
 from clipstack.output.views import better
-from clipstack.thumbnails import MEDIA_TYPE, Thumbnails
+from clipstack.thumbnail_cache import MEDIA_TYPE, Thumbnails
 
 if TYPE_CHECKING:
     from clipstack.index.base import Hit
-    from clipstack.search import Result
+    from clipstack.search import SearchResult
 
 _EDGE = 384
 _WORKERS = 4
@@ -49,8 +49,8 @@ figcaption b { font-variant-numeric: tabular-nums; }
 """
 
 
-def page(
-    result: Result,
+def gallery_html(
+    result: SearchResult,
     *,
     command: str,
     target: str,
@@ -108,7 +108,7 @@ def _policy() -> str:
     )
 
 
-def _items(result: Result, kept: Thumbnails) -> list[str]:
+def _items(result: SearchResult, kept: Thumbnails) -> list[str]:
     def read(hit: Hit) -> bytes | ImageError:
         try:
             return kept.get(hit.path, _EDGE)

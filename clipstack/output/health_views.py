@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clipstack.health.report import Report
+from clipstack.health.probes.result import Probe, ProbeStatus
+from clipstack.health.report import HealthReport
 from clipstack.output.out import View, printable, shortened
 from clipstack.output.views import table
-from clipstack.stack.probes.result import Probe, Status
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_MARKS = {Status.OK: ("✓", "green"), Status.DEGRADED: ("!", "yellow"), Status.DOWN: ("✗", "red")}
+_MARKS = {
+    ProbeStatus.OK: ("✓", "green"),
+    ProbeStatus.DEGRADED: ("!", "yellow"),
+    ProbeStatus.DOWN: ("✗", "red"),
+}
 
 
-def health(report: Report) -> View:
+def health(report: HealthReport) -> View:
     """The services of a target, what is wrong with them and what to type."""
     return View(
         json=document(report),
@@ -25,7 +29,7 @@ def health(report: Report) -> View:
     )
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: HealthReport) -> dict[str, Any]:
     """A report as JSON has it."""
     found: dict[str, Any] = {"target": report.target, "healthy": report.healthy}
     if report.docker:
@@ -45,7 +49,7 @@ def document(report: Report) -> dict[str, Any]:
     return found
 
 
-def waiting(report: Report) -> str:
+def waiting(report: HealthReport) -> str:
     """One line on what is not well yet."""
     return "Waiting for " + "; ".join(
         f"{one.name}: {one.reason}" for one in report.services if not one.is_ok
@@ -58,7 +62,7 @@ def _columns(one: Probe) -> list[str]:
     return [one.name, str(one.status), latency, one.version, one.url, one.reason, hint]
 
 
-def _table(report: Report) -> RenderableType:
+def _table(report: HealthReport) -> RenderableType:
     from rich.text import Text
 
     shown = table("", "service", "", "latency", "version", "", right=("latency",))

@@ -13,13 +13,13 @@ if TYPE_CHECKING:  # search imports numpy and the decoders
 
     from clipstack.errors import ClipstackError
     from clipstack.index.base import Hit
-    from clipstack.search import Query, Result, Term
+    from clipstack.search import Query, SearchResult, Term
 
 L2_NOTE = "Using L2 (Euclidean distance) for search..."
 _NO_DATE = "no date"
 
 
-def hits(result: Result, target: str) -> View:
+def hits(result: SearchResult, target: str) -> View:
     """The hits of a search."""
     return View(
         json=_document(result, target),
@@ -29,7 +29,7 @@ def hits(result: Result, target: str) -> View:
     )
 
 
-def record(number: int, text: str, found: Result | ClipstackError) -> dict[str, Any]:
+def record(number: int, text: str, found: SearchResult | ClipstackError) -> dict[str, Any]:
     """What one line of many queries found, or what is wrong with it, for a line of JSON."""
     about = {"line": number, "input": text}
     if isinstance(found, Exception):
@@ -37,11 +37,11 @@ def record(number: int, text: str, found: Result | ClipstackError) -> dict[str, 
     return about | {"query": _query(found), "seconds": round(found.seconds, 4)} | _hits(found)
 
 
-def _ranked(result: Result) -> list[tuple[int, Hit]]:
+def _ranked(result: SearchResult) -> list[tuple[int, Hit]]:
     return list(enumerate(result.hits, result.query.offset + 1))
 
 
-def _document(result: Result, target: str) -> dict[str, Any]:
+def _document(result: SearchResult, target: str) -> dict[str, Any]:
     metric = result.collection.metric
     return {
         "target": target,
@@ -54,7 +54,7 @@ def _document(result: Result, target: str) -> dict[str, Any]:
     } | _hits(result)
 
 
-def _hits(result: Result) -> dict[str, Any]:
+def _hits(result: SearchResult) -> dict[str, Any]:
     shown = []
     for rank, hit in _ranked(result):
         facts = {"rank": rank, **asdict(hit)}
@@ -64,7 +64,7 @@ def _hits(result: Result) -> dict[str, Any]:
     return {"hits": shown}
 
 
-def _query(result: Result) -> dict[str, Any]:
+def _query(result: SearchResult) -> dict[str, Any]:
     from clipstack.index.filters.to_milvus import to_milvus
 
     query: Query = result.query
@@ -92,18 +92,18 @@ def _term(term: Term) -> dict[str, Any]:
     return what | {"weight": term.weight}
 
 
-def _score(result: Result, hit: Hit) -> str:
+def _score(result: SearchResult, hit: Hit) -> str:
     return f"{hit.score:.2f}" if result.collection.metric == "L2" else f"{hit.score:.4f}"
 
 
-def _more(result: Result, hit: Hit) -> list[str]:
+def _more(result: SearchResult, hit: Hit) -> list[str]:
     """The columns that only some searches have."""
     group = result.groups.get(hit.id)
     shown = [group.name or _NO_DATE, str(group.size)] if group else []
     return [*shown, *([f"{hit.stands_out:+.2f}"] if hit.stands_out is not None else [])]
 
 
-def _line(result: Result, rank: int, hit: Hit) -> str:
+def _line(result: SearchResult, rank: int, hit: Hit) -> str:
     score = _score(result, hit)
     if result.collection.metric == "L2":
         line = f"ID: {shortened(hit.path)}, Score: {score}"
@@ -113,7 +113,7 @@ def _line(result: Result, rank: int, hit: Hit) -> str:
     return "\t".join([*columns, *_more(result, hit)])
 
 
-def _drawn(result: Result) -> RenderableType:
+def _drawn(result: SearchResult) -> RenderableType:
     metric = result.collection.metric
     by = result.query.group_by
     more = [by, "pictures"] if by else []

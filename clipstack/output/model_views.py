@@ -6,17 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from clipstack.encoders.agreement import LEAST_OVERLAP, LEAST_RECALL, MOST_TIED, Agreement
 from clipstack.encoders.base import ModelInfo
-from clipstack.encoders.models import ListedModel
-from clipstack.encoders.quantized import Kept
+from clipstack.encoders.models.catalog import ListedModel
+from clipstack.encoders.openvino.int8_store import Kept
+from clipstack.encoders.openvino.rank_overlap import (
+    LEAST_OVERLAP,
+    LEAST_RECALL,
+    MOST_TIED,
+    RankOverlap,
+)
 from clipstack.output.out import View
 from clipstack.output.views import facts_view, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from clipstack.optimize import Report, Trial
+    from clipstack.encoders.openvino.optimization import OptimizationReport, Trial
 
 
 def model_list(
@@ -101,7 +106,7 @@ def model(info: ModelInfo, int8: Sequence[Kept] = ()) -> View:
     return facts_view(facts, quiet=[str(info.folder)])
 
 
-def optimized(report: Report) -> View:
+def optimized(report: OptimizationReport) -> View:
     """What came of `models optimize`: both figures with their bounds, and the speeds."""
     last = report.trials[-1]
     facts = {
@@ -133,7 +138,7 @@ def optimized(report: Report) -> View:
     )
 
 
-def _optimized(report: Report, last: Trial) -> RenderableType:
+def _optimized(report: OptimizationReport, last: Trial) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -161,7 +166,7 @@ def _optimized(report: Report, last: Trial) -> RenderableType:
     return Group(shown, verdict)
 
 
-def optimized_warnings(report: Report) -> list[str]:
+def optimized_warnings(report: OptimizationReport) -> list[str]:
     """What a person has to know of the outcome, besides the figures."""
     last, said = report.trials[-1], []
     agreement = last.agreement
@@ -187,7 +192,7 @@ def optimized_warnings(report: Report) -> list[str]:
     return said
 
 
-def _times(report: Report, trial: Trial) -> float:
+def _times(report: OptimizationReport, trial: Trial) -> float:
     return trial.speed / report.usual_speed
 
 
@@ -199,5 +204,5 @@ def _trial(one: Trial) -> dict[str, Any]:
     }
 
 
-def _agreement(one: Agreement | None) -> dict[str, Any] | None:
+def _agreement(one: RankOverlap | None) -> dict[str, Any] | None:
     return {name: round(value, 4) for name, value in asdict(one).items()} if one else None

@@ -9,10 +9,10 @@ from clipstack.output.views import facts_view
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.page.place import Place
+    from clipstack.page.address import PageAddress
 
 
-def page(where: Place, settings: Settings) -> View:
+def page(where: PageAddress, settings: Settings) -> View:
     """The page's address, with its token where it has one."""
     facts = {"url": where.address, "target": settings.target, "collection": settings.collection}
     return View(
@@ -20,7 +20,7 @@ def page(where: Place, settings: Settings) -> View:
     )
 
 
-def hints(where: Place) -> str:
+def hints(where: PageAddress) -> str:
     """What to do with it."""
     if not where.token:
         return "Open it in a browser on this machine. Ctrl-C ends it."

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import ProgressColumn, TaskID
 
-    from clipstack.pipeline import Outcome
+    from clipstack.ingest.pipeline import Outcome
 
 _QUIET_SECONDS = 15.0
 
@@ -139,7 +139,7 @@ class CountingProgress(Progress):
 
 
 class ImportProgress(CountingProgress):
-    """How far an import is; takes the events of `clipstack.pipeline`."""
+    """How far an import is; takes the events of `clipstack.ingest.pipeline`."""
 
     def __init__(self, out: Out) -> None:
         super().__init__(out, "Importing", "files")

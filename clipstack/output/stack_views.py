@@ -8,14 +8,14 @@ from typing import Self
 from clipstack.output.out import Out, View
 from clipstack.output.progress import Progress
 from clipstack.output.views import facts_view
-from clipstack.stack.bento import Built
-from clipstack.stack.serving import Serving
+from clipstack.stack.bento_build import Built
+from clipstack.stack.local_service import Serving
 
 
 class BuildProgress(Progress):
     """The stages of a build: a spinner with the step it is at, or a line for each.
 
-    A context manager that takes the events of `clipstack.stack.bento`.
+    A context manager that takes the events of `clipstack.stack.bento_build`.
     """
 
     def __init__(self, out: Out) -> None:

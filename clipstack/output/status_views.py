@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from clipstack.output.live import styled
 from clipstack.output.out import Mode, Out, View
+from clipstack.output.stack_progress import styled
 from clipstack.output.views import table
-from clipstack.stack.checks import Check, Level
+from clipstack.stack.check import Check, Level
 from clipstack.stack.lifecycle import Started
 from clipstack.stack.plan import Plan
-from clipstack.stack.status import ServiceStatus, Status
-from clipstack.stack.stopping import Removed
+from clipstack.stack.status import ServiceStatus, StackStatus
+from clipstack.stack.teardown import Removed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -138,7 +138,7 @@ def stopped(project: str, names: Sequence[str]) -> View:
     )
 
 
-def status(one: Status) -> View:
+def status(one: StackStatus) -> View:
     """A stack as it is now."""
     return View(
         json={
@@ -152,7 +152,7 @@ def status(one: Status) -> View:
     )
 
 
-def watch(out: Out, look: Callable[[], Status]) -> NoReturn:
+def watch(out: Out, look: Callable[[], StackStatus]) -> NoReturn:
     """Show the stack again and again, until Ctrl-C: drawn in place, or one view after another."""
     if out.mode is not Mode.HUMAN:
         while True:
@@ -170,7 +170,7 @@ def watch(out: Out, look: Callable[[], Status]) -> NoReturn:
             time.sleep(_PAUSE)
 
 
-def status_table(one: Status) -> RenderableType:
+def status_table(one: StackStatus) -> RenderableType:
     """A stack as it is now, as a table that fits 80 columns."""
     from rich.console import Group
     from rich.text import Text

@@ -11,12 +11,12 @@ from clipstack.output.views import linked, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from clipstack.tagging import Result
+    from clipstack.tagging import TagResult
 
 _SHOWN = 20
 
 
-def tagged(result: Result, target: str, *, changes: bool) -> View:
+def tagged(result: TagResult, target: str, *, changes: bool) -> View:
     """Pictures with their tags, after `changes` or as they are."""
     changed = len(result.changed)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipstack.output.out import View, printable, tilde
 from clipstack.output.views import facts_view, table
-from clipstack.targets import Target
+from clipstack.settings.target_info import Target
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,7 +10,7 @@ from clipstack.output.views import facts_view, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from clipstack.index.transfer.copy import Copied
+    from clipstack.index.transfer.collection_copy import Copied
     from clipstack.index.transfer.export import Exported
     from clipstack.index.transfer.load import Loaded
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # pipeline imports numpy and the decoders
     from rich.table import Table
     from rich.text import Text
 
-    from clipstack.pipeline import Summary
+    from clipstack.ingest.pipeline import Summary
 
 _SHOWN_FAILURES = 20
 
@@ -49,7 +49,7 @@ def table(*columns: str, right: Iterable[str] = ()) -> Table:
 
 def imported(summary: Summary, *, target: str, collection: str, dry_run: bool = False) -> View:
     """What an import did, or under `dry_run` would do."""
-    from clipstack.pipeline import Outcome
+    from clipstack.ingest.pipeline import Outcome
 
     counts = {outcome.value: summary.counts[outcome] for outcome in Outcome}
     reasons = Counter(str(failure.reason) for failure in summary.failures)

@@ -19,22 +19,21 @@ from starlette.routing import Route
 from clipstack import __version__
 from clipstack.errors import ClipstackError, ExitCode, ImageError
 from clipstack.images import formats
-from clipstack.page import asking, guard, telling
-from clipstack.page.asking import Gone
-from clipstack.page.desk import Desk
-from clipstack.page.guard import Application, Guard
-from clipstack.page.pictures import EDGES, MEDIA_TYPE, Pictures
-from clipstack.page.place import Place
-from clipstack.service.batching import BusyError
-from clipstack.service.bodies import Bodies
-from clipstack.service.faults import RequestError
-from clipstack.service.options import Options
+from clipstack.page import access_control, query_parser, serializer
+from clipstack.page.access_control import AccessControl, Application
+from clipstack.page.address import PageAddress
+from clipstack.page.picture_files import EDGES, MEDIA_TYPE, Pictures
+from clipstack.page.query_parser import GoneError
+from clipstack.page.session import SearchSession
+from clipstack.web.body_limits import BodyLimits
+from clipstack.web.error_responses import BusyError, RequestError
+from clipstack.web.request_bodies import Bodies
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 MOST_BYTES = 64 << 20
 """Of a query picture."""
-_QUESTION = Options(max_bytes=256 << 10, memory=8 << 20, patience=10.0)
+_QUESTION = BodyLimits(max_bytes=256 << 10, memory=8 << 20, patience=10.0)
 _DRAWN_AT_ONCE = 2
 _WRONG_TOKEN_SECONDS = 0.5
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -56,7 +55,7 @@ class Page:
         log: told of every request that is refused, in a line.
     """
 
-    def __init__(self, desk: Desk, where: Place, log: Callable[[str], None]) -> None:
+    def __init__(self, desk: SearchSession, where: PageAddress, log: Callable[[str], None]) -> None:
         self._desk = desk
         self._where = where
         self._log = log
@@ -64,7 +63,7 @@ class Page:
         self._pictures = Pictures(desk.settings)
         self._questions = Bodies(_QUESTION)
         limit = min(MOST_BYTES, desk.settings.max_bytes)
-        self._query_pictures = Bodies(Options(max_bytes=limit, memory=3 * limit, patience=30.0))
+        self._query_pictures = Bodies(BodyLimits(max_bytes=limit, memory=3 * limit, patience=30.0))
         self._drawing = asyncio.Semaphore(_DRAWN_AT_ONCE)
 
     def application(self) -> Application:
@@ -84,7 +83,7 @@ class Page:
             lifespan=self._lifespan,
             exception_handlers={404: self._unknown, 405: self._unknown},
         )
-        return Guard(made, self._where, self._log)
+        return AccessControl(made, self._where, self._log)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -121,13 +120,15 @@ class Page:
                 "collection": settings.collection,
                 "formats": [one.name for one in formats.FORMATS],
                 "upload_bytes": min(MOST_BYTES, settings.max_bytes),
-                "collections": [telling.collection(one) for one in await self._desk.collections()],
+                "collections": [
+                    serializer.collection(one) for one in await self._desk.collections()
+                ],
             }
         )
 
     async def _search(self, request: Request) -> Response:
         value = await self._json(request, self._questions)
-        asked = asking.read(value, self._pictures.uploads, urls=self._where.is_private)
+        asked = query_parser.read(value, self._pictures.uploads, urls=self._where.is_private)
 
         async def wanted() -> bool:
             return not await request.is_disconnected()
@@ -135,7 +136,7 @@ class Page:
         found = await self._desk.search(asked, wanted)
         if found is None:
             return Response(status_code=204)
-        return JSONResponse(telling.result(found, asked.limit))
+        return JSONResponse(serializer.result(found, asked.limit))
 
     async def _query_picture(self, request: Request) -> Response:
         async with self._query_pictures.of(request) as body:
@@ -146,7 +147,7 @@ class Page:
         return Response(small, media_type=MEDIA_TYPE, headers={"X-Picture": name})
 
     async def _facts(self, request: Request) -> Response:
-        return JSONResponse({"facts": telling.facts(await self._row(request))})
+        return JSONResponse({"facts": serializer.facts(await self._row(request))})
 
     async def _picture(self, request: Request) -> Response:
         kind = request.path_params["kind"]
@@ -185,7 +186,7 @@ class Page:
         return value
 
     async def _unknown(self, request: Request, error: Exception) -> Response:
-        return guard.refused(request.scope, error, self._log)
+        return access_control.refused(request.scope, error, self._log)
 
     def _answered(self, work: Handler) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """`work` with its errors as the page reads them. What somebody typed and makes no sense is
@@ -194,16 +195,20 @@ class Page:
         async def handle(request: Request) -> Response:
             try:
                 return await work(request)
-            except Gone as error:
-                return guard.answer(error)
+            except GoneError as error:
+                return access_control.answer(error)
             except (RequestError, ImageError, BusyError) as error:
-                return guard.refused(request.scope, error, self._log)
+                return access_control.refused(request.scope, error, self._log)
             except ClipstackError as error:
                 status = _STATUS.get(error.code, 400)
-                return guard.answer(RequestError(status, "search", error.message), error.hint)
+                return access_control.answer(
+                    RequestError(status, "search", error.message), error.hint
+                )
             except Exception as error:
                 self._log(f"failed {request.method} {request.url.path}: {error!r}")
-                return guard.answer(RequestError(500, "failed", "something went wrong here"))
+                return access_control.answer(
+                    RequestError(500, "failed", "something went wrong here")
+                )
 
         return handle
 

@@ -14,7 +14,7 @@ _DATE = re.compile(
 _NAMES = {"month": (1, 12), "hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
 
 
-class NoDate(ValueError):
+class DateError(ValueError):
     """A text that is no date.
 
     Args:
@@ -39,16 +39,18 @@ def span(text: str) -> tuple[int, int]:
     """
     match = _DATE.match(text)
     if match is None or match.end() != len(text):
-        raise NoDate("write it like 2024, 2024-05 or 2024-05-01T12:30", match.end() if match else 0)
+        raise DateError(
+            "write it like 2024, 2024-05 or 2024-05-01T12:30", match.end() if match else 0
+        )
     for name, (least, most) in _NAMES.items():
         if match[name] is not None and not least <= int(match[name]) <= most:
-            raise NoDate(f"there is no {name} {match[name]}", match.start(name))
+            raise DateError(f"there is no {name} {match[name]}", match.start(name))
     zone = match["zone"] or "Z"
     if zone != "Z" and (int(zone[1:3]) > 23 or int(zone[-2:]) > 59):
-        raise NoDate(f"there is no offset {zone}", match.start("zone"))
+        raise DateError(f"there is no offset {zone}", match.start("zone"))
     year, month = int(match["year"]), int(match["month"] or 1)
     if year < 1:
-        raise NoDate("there is no year 0", match.start("year"))
+        raise DateError("there is no year 0", match.start("year"))
     day, hour, minute, second = (
         int(match[name] or least)
         for name, least in (("day", 1), ("hour", 0), ("minute", 0), ("second", 0))
@@ -57,7 +59,7 @@ def span(text: str) -> tuple[int, int]:
         start = datetime(year, month, day, hour, minute, second, tzinfo=_zone(zone))
     except ValueError:
         place = match.start("day")
-        raise NoDate(f"that month has no day {match['day']}", place) from None
+        raise DateError(f"that month has no day {match['day']}", place) from None
     begins = int(start.timestamp())
     return begins, begins + _seconds(match, start)
 

@@ -19,9 +19,9 @@ from clipstack.index.filters.syntax import (
     conjunction,
     under,
 )
-from clipstack.index.words import check_tag, folded, words
+from clipstack.index.keywords import check_tag, folded, words
 from clipstack.search import dates
-from clipstack.search.near import Near
+from clipstack.search.geo import GeoCircle
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
 _WIDEST = 2**63 - 1
@@ -58,7 +58,7 @@ class Filters:
     min_width: int = 0
     min_height: int = 0
     tags: tuple[str, ...] = ()
-    near: Near | None = None
+    near: GeoCircle | None = None
     expr: Expression | None = None
 
     @classmethod
@@ -142,7 +142,7 @@ def _is_unicode(text: str) -> bool:
 def _span(option: str, text: str) -> tuple[int, int]:
     try:
         return dates.span(text)
-    except dates.NoDate as error:
+    except dates.DateError as error:
         raise refused(option, text, error.place, str(error)) from None
 
 
@@ -158,7 +158,7 @@ def _format(name: str) -> str:
     return found.name
 
 
-def _near(text: str) -> Near:
+def _near(text: str) -> GeoCircle:
     parts = text.split(",")
     if len(parts) != 3:
         place = len(text) if len(parts) < 3 else len(",".join(parts[:3]))
@@ -173,4 +173,4 @@ def _near(text: str) -> Near:
             raise refused("--near", text, start, why, _NEAR_HINT)
         numbers.append(float(part))
         place += len(part) + 1
-    return Near(*numbers)
+    return GeoCircle(*numbers)

@@ -9,20 +9,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clipstack import remembered
 from clipstack.errors import ClipstackError
 from clipstack.index.base import Collection, Hit
 from clipstack.index.connect import connect
 from clipstack.index.schema import CollectionInfo
 from clipstack.index.vector_index import parameters
-from clipstack.search import background, terms
-from clipstack.search.combining import combined
-from clipstack.search.encoding import Encoding
-from clipstack.search.finding import find_all, vector_of
+from clipstack.search import background_phrases, collection_cache, term_vectors
+from clipstack.search.hits import find_all, vector_of
 from clipstack.search.query import Query, check_limit
+from clipstack.search.query_encoding import Encoding
+from clipstack.search.query_vector import combined
 from clipstack.search.ranking import Group
-from clipstack.search.standing import Standing
-from clipstack.search.terms import Encoded, Material
+from clipstack.search.significance import Significance
+from clipstack.search.term_vectors import Encoded, Material
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ _LONG_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SearchResult:
     """What a search found: hits best first, and the collection they came from.
 
     Attributes:
@@ -56,7 +55,7 @@ def search(
     *,
     progress: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] = lambda _: None,
-) -> Result:
+) -> SearchResult:
     """Search `settings.collection` once, with the model its vectors came from.
 
     The query is encoded beside the opening of the collection. One that is released is loaded, and
@@ -90,7 +89,7 @@ def read(query: Query, limit: int, settings: Settings) -> list[Material]:
     """
     query.check()
     check_limit(limit, query.offset)
-    return terms.read(query, settings)
+    return term_vectors.read(query, settings)
 
 
 @contextlib.contextmanager
@@ -113,15 +112,15 @@ def open_searcher(
         UnreachableError: the index can't be opened now.
     """
     encode = functools.partial(Encoding, settings, progress=progress, note=note, first=first)
-    guess = remembered.read(settings)
+    guess = collection_cache.read(settings)
     encoding = encode(guess, is_guess=True) if guess else None
     started = time.monotonic()
     with connect(settings) as index:
         collection = index.collection(settings.collection, patience=settings.patience, note=note)
         if time.monotonic() - started > _LONG_SECONDS:
-            remembered.write(settings, collection.info)
+            collection_cache.write(settings, collection.info)
         else:
-            remembered.forget(settings)
+            collection_cache.forget(settings)
         encoding = encoding or encode(collection.info)
         collection.prepare()
         yield Searcher(settings, collection, encoding, note=note)
@@ -155,7 +154,7 @@ class Searcher:
         self._note = note
         self._standing = _standing(collection, encoding, note)
 
-    def search(self, query: Query, *, limit: int | None = None) -> Result:
+    def search(self, query: Query, *, limit: int | None = None) -> SearchResult:
         """The hits of one query, at most `limit` (by default the settings').
 
         Raises:
@@ -165,7 +164,7 @@ class Searcher:
 
     def search_all(
         self, queries: Sequence[Query], *, limit: int | None = None
-    ) -> list[Result | ClipstackError]:
+    ) -> list[SearchResult | ClipstackError]:
         """The hits of each query, or what is wrong with it; encoded and searched in batches.
 
         Raises:
@@ -187,7 +186,7 @@ class Searcher:
         materials: Sequence[list[Material] | ClipstackError],
         limit: int,
         started: float,
-    ) -> list[Result | ClipstackError]:
+    ) -> list[SearchResult | ClipstackError]:
         """The hits of queries whose files and URLs are read.
 
         Args:
@@ -197,7 +196,7 @@ class Searcher:
         Raises:
             As `search_all`.
         """
-        done: list[Result | ClipstackError | None] = [
+        done: list[SearchResult | ClipstackError | None] = [
             one if isinstance(one, ClipstackError) else None for one in materials
         ]
         vectors = {}
@@ -214,7 +213,7 @@ class Searcher:
             _require_rows(self.collection)
         seconds = (time.monotonic() - started) / max(1, len(queries))
         for n, one in zip(vectors, found, strict=True):
-            done[n] = Result(queries[n], self.info, one.hits, seconds, limit, one.groups)
+            done[n] = SearchResult(queries[n], self.info, one.hits, seconds, limit, one.groups)
         return [one for one in done if one is not None]
 
     def _encoded(
@@ -227,22 +226,24 @@ class Searcher:
         return {n: [next(encoded) for _ in of_one] for n, of_one in read.items()}
 
 
-def _raised(found: Result | ClipstackError) -> Result:
+def _raised(found: SearchResult | ClipstackError) -> SearchResult:
     if isinstance(found, ClipstackError):
         raise found
     return found
 
 
-def _standing(collection: Collection, encoding: Encoding, note: Callable[[str], None]) -> Standing:
+def _standing(
+    collection: Collection, encoding: Encoding, note: Callable[[str], None]
+) -> Significance:
     def phrases(prompt: str) -> Matrix:
         encoder = encoding.encoder(collection.info)
-        return background.vectors(encoder.info, lambda: encoder, note, prompt)
+        return background_phrases.vectors(encoder.info, lambda: encoder, note, prompt)
 
-    return Standing(collection, phrases)
+    return Significance(collection, phrases)
 
 
 def _cutoff(
-    query: Query, collection: Collection, standing: Standing, note: Callable[[str], None]
+    query: Query, collection: Collection, standing: Significance, note: Callable[[str], None]
 ) -> Cutoff | None:
     """What tells how far the query's hits stand out, where that was asked for and can be told."""
     if not query.judges:

@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from clipstack import __version__
-from clipstack.service import bodies, faults, openapi, replies
-from clipstack.service.bodies import Bodies
-from clipstack.service.faults import RequestError
+from clipstack.service import openapi, responses
 from clipstack.service.vectorizer import Embedding, Vectorizer
+from clipstack.web import error_responses, request_bodies
+from clipstack.web.error_responses import RequestError
+from clipstack.web.request_bodies import Bodies
 
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class Api:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        self._bodies = Bodies(self.vectorizer.options)
+        self._bodies = Bodies(self.vectorizer.options.bodies)
         async with self.vectorizer.running():
             yield
 
@@ -58,58 +59,64 @@ class Api:
         async with self._bodies.of(request) as body:
             data = body.data
             if body.kind.startswith("multipart/"):
-                found = bodies.parts(body, 2)
+                found = request_bodies.parts(body, 2)
                 if len(found) > 1:
                     message = "one picture at a time; send several to /vectorize_images"
                     raise RequestError(400, "multipart", message)
                 data = found[0]
             with self.vectorizer.admitted(1) as deadline:
                 result = await _connected(request, self.vectorizer.image(data, deadline))
-        return replies.one(request, result, info.fingerprint, info.context_length)
+        return responses.one(request, result, info.fingerprint, info.context_length)
 
     async def _images(self, request: Request) -> Response:
         info, most = self.vectorizer.info, self.vectorizer.options.max_items
         async with self._bodies.of(request) as body:
-            if body.kind == bodies.NPY:
-                pixels = bodies.pixels(body, info.geometry.shape, most)
+            if body.kind == request_bodies.NPY:
+                pixels = request_bodies.pixels(body, info.geometry.shape, most)
                 with self.vectorizer.admitted(len(pixels)) as deadline:
                     work = [self.vectorizer.pixels(one, deadline) for one in pixels]
                     results = await _connected(request, _together(work))
             elif body.kind.startswith("multipart/"):
-                files = await asyncio.to_thread(bodies.parts, body, most)
+                files = await asyncio.to_thread(request_bodies.parts, body, most)
                 with self.vectorizer.admitted(len(files)) as deadline:
                     work = [self.vectorizer.image(data, deadline) for data in files]
                     results = await _connected(request, _together(work))
             else:
-                message = f"send multipart/form-data or {bodies.NPY}"
+                message = f"send multipart/form-data or {request_bodies.NPY}"
                 raise RequestError(415, "unsupported", message)
         return self._many(request, results)
 
     async def _text(self, request: Request) -> Response:
         info = self.vectorizer.info
         async with self._bodies.of(request) as body:
-            text = bodies.checked_text(bodies.text(body), self.vectorizer.options.max_text)
+            text = request_bodies.checked_text(
+                request_bodies.text(body), self.vectorizer.options.max_text
+            )
         with self.vectorizer.admitted(1) as deadline:
             result = await _connected(request, self.vectorizer.text(text, deadline))
-        return replies.one(request, result, info.fingerprint, info.context_length)
+        return responses.one(request, result, info.fingerprint, info.context_length)
 
     async def _texts(self, request: Request) -> Response:
         options = self.vectorizer.options
         _ = self.vectorizer.info
         async with self._bodies.of(request) as body:
-            items = bodies.texts(body, options.max_items)
+            items = request_bodies.texts(body, options.max_items)
 
         async def one(item: object, deadline: float) -> Embedding:
-            return await self.vectorizer.text(bodies.checked_text(item, options.max_text), deadline)
+            return await self.vectorizer.text(
+                request_bodies.checked_text(item, options.max_text), deadline
+            )
 
         with self.vectorizer.admitted(len(items)) as deadline:
             work = [one(item, deadline) for item in items]
             results = await _connected(request, _together(work))
         return self._many(request, results)
 
-    def _many(self, request: Request, results: Sequence[replies.Result]) -> Response:
+    def _many(self, request: Request, results: Sequence[responses.Result]) -> Response:
         info = self.vectorizer.info
-        return replies.many(request, results, info.fingerprint, info.dimension, info.context_length)
+        return responses.many(
+            request, results, info.fingerprint, info.dimension, info.context_length
+        )
 
     async def _model(self, _: Request) -> Response:
         encoder, options = self.vectorizer.encoder, self.vectorizer.options
@@ -149,13 +156,13 @@ def _answered(work: Handler) -> Callable[[Request], Coroutine[Any, Any, Response
         try:
             return await work(request)
         except Exception as error:
-            return faults.response(error)
+            return error_responses.response(error)
 
     return handle
 
 
 def _refused(_: Request, error: Exception) -> Response:
-    return faults.response(error)
+    return error_responses.response(error)
 
 
 async def _connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -181,18 +188,18 @@ async def _hung_up(request: Request) -> None:
         pass
 
 
-async def _together(work: Sequence[Coroutine[Any, Any, Embedding]]) -> list[replies.Result]:
+async def _together(work: Sequence[Coroutine[Any, Any, Embedding]]) -> list[responses.Result]:
     """Each item's vector or its own error; what concerns the service ends all.
 
     Raises:
         BusyError, ClipstackError: an item waited too long, or the encoder failed.
     """
 
-    async def one(item: Coroutine[Any, Any, Embedding]) -> replies.Result:
+    async def one(item: Coroutine[Any, Any, Embedding]) -> responses.Result:
         try:
             return await item
         except Exception as error:
-            known = faults.described(error)
+            known = error_responses.described(error)
             if known.status >= 500:
                 raise
             return known

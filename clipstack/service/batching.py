@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Generic, TypeVar
 
-from clipstack.errors import ClipstackError
 from clipstack.service.metrics import Metrics
+from clipstack.web.error_responses import BusyError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,14 +21,6 @@ Result = TypeVar("Result")
 _LINGER_SHARE = 0.5
 _LINGER_MOST = 0.05
 _MOST_RETRY = 30
-
-
-class BusyError(ClipstackError):
-    """There is more to do than can be done in time; `retry_after` whole seconds may help."""
-
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message, hint=f"Try again in {retry_after} s.")
-        self.retry_after = retry_after
 
 
 @dataclass(eq=False, slots=True)

@@ -18,18 +18,18 @@ from bentoml.exceptions import BentoMLException
 
 from clipstack import encoders
 from clipstack.errors import ClipstackError
-from clipstack.service import image, options
+from clipstack.service import configuration, container_image
 from clipstack.service.api import Api
-from clipstack.service.guard import Application, Guard
-from clipstack.service.model import model_folder
+from clipstack.service.request_filter import Application, RequestFilter
+from clipstack.service.served_model import model_folder
 from clipstack.service.vectorizer import Vectorizer
 
 NAME = "clip_image_vectorizer"
 _SECONDS = 150
 """Until BentoML ends a request: more than a body, a wait and a batch may take together."""
 
-_options = options.from_environment()
-_model = image.model()
+_options = configuration.from_environment()
+_model = container_image.model()
 _api = Api()
 _application = _api.application()
 
@@ -40,7 +40,7 @@ class _GuardedService(Service[Any]):  # type: ignore[misc]
     def to_asgi(self, is_main: bool = True) -> Application:
         own = {route.path for route in _application.routes}  # type: ignore[attr-defined]
         theirs = {"/metrics", "/schema.json"}
-        return Guard(super().to_asgi(is_main), own | theirs, _files(), _options.token)
+        return RequestFilter(super().to_asgi(is_main), own | theirs, _files(), _options.token)
 
 
 @bentoml.service(
@@ -48,7 +48,7 @@ class _GuardedService(Service[Any]):  # type: ignore[misc]
     service_class=_GuardedService,
     workers=_options.workers,
     traffic={"timeout": _SECONDS},
-    image=image.image(_model),
+    image=container_image.image(_model),
 )
 @bentoml.asgi_app(_application)
 class ClipImageVectorizer:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from clipstack import __version__
-from clipstack.service.bodies import NPY
-from clipstack.service.replies import BINARY, FAILED, FINGERPRINT, TRUNCATED
+from clipstack.service.responses import BINARY, FAILED, FINGERPRINT, TRUNCATED
+from clipstack.web.request_bodies import NPY
 
 Json = dict[str, Any]
 

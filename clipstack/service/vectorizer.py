@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from clipstack import encoders
 from clipstack.encoders.base import LocalEncoder, ModelInfo
-from clipstack.encoders.models import ModelFolder, describe
+from clipstack.encoders.models.catalog import ModelFolder, describe
 from clipstack.errors import ClipstackError
 from clipstack.images.decode import Limits, decode
-from clipstack.service.batching import Batcher, BusyError
+from clipstack.service.batching import Batcher
+from clipstack.service.configuration import ServiceConfiguration
 from clipstack.service.metrics import Metrics
-from clipstack.service.options import Options
+from clipstack.web.error_responses import BusyError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -58,7 +59,7 @@ class Vectorizer:
 
     def __init__(
         self,
-        options: Options,
+        options: ServiceConfiguration,
         find_model: Callable[[], ModelFolder],
         load: Callable[[ModelInfo], LocalEncoder] = encoders.load,
     ) -> None:

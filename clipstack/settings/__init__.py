@@ -1,5 +1,13 @@
 """Where a run's values come from: defaults, files, the target, the environment and flags."""
 
+from clipstack.settings.directories import (
+    PROJECT_FILE,
+    cache_dir,
+    config_dir,
+    data_dir,
+    project_file,
+    user_file,
+)
 from clipstack.settings.fields import (
     DEFAULT_MODEL,
     INDEXES,
@@ -12,14 +20,6 @@ from clipstack.settings.fields import (
     template,
 )
 from clipstack.settings.layers import load
-from clipstack.settings.places import (
-    PROJECT_FILE,
-    cache_dir,
-    config_dir,
-    data_dir,
-    project_file,
-    user_file,
-)
 
 __all__ = [
     "DEFAULT_MODEL",

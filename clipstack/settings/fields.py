@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clipstack.errors import UsageError
-from clipstack.settings.places import data_dir
+from clipstack.settings.directories import data_dir
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 METRICS = ("COSINE", "L2", "IP")

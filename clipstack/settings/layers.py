@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from clipstack.errors import NotFoundError, UsageError
-from clipstack.settings import targets, variables
+from clipstack.settings import stack_variables, targets
+from clipstack.settings.directories import project_file, user_file
 from clipstack.settings.fields import NAMES, Settings, parse
-from clipstack.settings.places import project_file, user_file
 
 _FILES = ("database", "tls_ca", "tls_cert", "tls_key")
 
@@ -68,7 +68,7 @@ class _Layers:
         for name, table in (("stack", stack), ("targets", named)):
             if not isinstance(table, dict):
                 raise UsageError(f"{path}: {name} must be a table, [{name}]")
-        self.stack |= variables.from_table(stack, str(path))
+        self.stack |= stack_variables.from_table(stack, str(path))
         for name, table in targets.check_tables(named, str(path)).items():
             self.tables[name] = (table, path)
         for name, value in found.items():

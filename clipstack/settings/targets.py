@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clipstack.errors import NotFoundError, UsageError
-from clipstack.settings import files, variables
-from clipstack.settings.places import data_dir
+from clipstack.settings import atomic_file, stack_variables
+from clipstack.settings.directories import data_dir
 
 EMBEDDED = "embedded"
 STACK = "stack"
@@ -33,7 +33,7 @@ def current() -> str:
 def use(name: str) -> None:
     """Make `name` the current target of this user."""
     _file().parent.mkdir(parents=True, exist_ok=True)
-    files.replace(_file(), json.dumps({"target": name}))
+    atomic_file.replace(_file(), json.dumps({"target": name}))
 
 
 def current_file() -> str:
@@ -71,8 +71,8 @@ def check_tables(tables: Mapping[str, Any], origin: str) -> dict[str, dict[str, 
 
 def of_stack(project: str, table: Mapping[str, str]) -> dict[str, str]:
     """The settings that reach the stack called `project`."""
-    values = variables.variables(project, table)
-    where = variables.addresses(values)
+    values = stack_variables.variables(project, table)
+    where = stack_variables.addresses(values)
     found = {"milvus_uri": where["milvus"], "encoder_url": where["bentoml"]}
     if values.get("CLIPSTACK_ENCODER_TOKEN"):
         found["encoder_token"] = values["CLIPSTACK_ENCODER_TOKEN"]

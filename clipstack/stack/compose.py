@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from clipstack.errors import ClipstackError, PrerequisiteError
-from clipstack.settings import variables
-from clipstack.stack.processes import Background, stream
-from clipstack.stack.services import EXTERNAL_S3, GPUS, Service
+from clipstack.settings import stack_variables
+from clipstack.stack.services import EXTERNAL_S3, GPUS, StackService
+from clipstack.stack.subprocesses import Background, stream
 
 # What compose says when it gives up on a service that may yet come.
 _IMPATIENT = re.compile(r"dependency failed to start|is unhealthy|exited \(\d+\)")
@@ -38,7 +38,7 @@ _EXPLAINED = (
 
 def files(values: Mapping[str, str]) -> list[Path]:
     """compose.yaml, and the overlays that the variables ask for."""
-    folder = variables.compose_folder()
+    folder = stack_variables.compose_folder()
     found = [folder / "compose.yaml"]
     found += [folder / "compose.gpu.yaml"] if values.get(GPUS) else []
     found += [folder / "compose.external-s3.yaml"] if values.get(EXTERNAL_S3) else []
@@ -59,7 +59,7 @@ def environment(values: Mapping[str, str]) -> dict[str, str]:
 def up(
     project: str,
     values: Mapping[str, str],
-    services: Sequence[Service],
+    services: Sequence[StackService],
     line: Callable[[str], None],
 ) -> Background:
     """Start `docker compose up -d` for these services."""
@@ -72,7 +72,7 @@ def up(
 def pull(
     project: str,
     values: Mapping[str, str],
-    services: Sequence[Service],
+    services: Sequence[StackService],
     line: Callable[[str], None],
 ) -> None:
     """Fetch the services' images, newer ones of the same tag included.

@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
-from clipstack.settings import targets, variables
-from clipstack.stack import compose, engine, preflight, round_trip
-from clipstack.stack.engine import Container
+from clipstack.settings import stack_variables, targets
+from clipstack.stack import compose, containers, preflight, round_trip
+from clipstack.stack.containers import Container
+from clipstack.stack.readiness import Events, Progress, Wait
 from clipstack.stack.round_trip import Encoded, Searched
-from clipstack.stack.services import SERVICES, Service
-from clipstack.stack.stopping import existing, halt
-from clipstack.stack.waiting import Events, Progress, Wait
+from clipstack.stack.services import SERVICES, StackService
+from clipstack.stack.teardown import existing, halt
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -67,11 +67,11 @@ class Way:
     collection: str = ""
 
 
-@engine.translated()
+@containers.translated()
 def up(
     project: str,
     values: Mapping[str, str],
-    services: Sequence[Service],
+    services: Sequence[StackService],
     events: Events,
     way: Way,
 ) -> Started:
@@ -84,8 +84,8 @@ def up(
         ClipstackError: it is not ready in time (exit code 124), Ctrl-C was pressed (130), or
             compose failed.
     """
-    client = engine.client()
-    variables.write(project, values)
+    client = containers.client()
+    stack_variables.write(project, values)
     full = _complete(project, values)
     wait = Wait(client, project, services, events, way.timeout)
     if way.pull:
@@ -93,7 +93,7 @@ def up(
         wanted = [one for one in services if not preflight.is_made_here(one, full)]
         compose.pull(project, full, wanted, events.line)
     events.stage("Starting")
-    before = _identities(engine.containers(client, project))
+    before = _identities(containers.containers(client, project))
     _unpause(client, project, services)
     step = _Compose(project, full, services, events)
     try:
@@ -103,7 +103,7 @@ def up(
     return _finish(client, project, full, wait, events, way, before)
 
 
-@engine.translated()
+@containers.translated()
 def start(
     project: str,
     values: Mapping[str, str],
@@ -123,7 +123,7 @@ def start(
         UnreachableError: there are none.
         ClipstackError: as `up`.
     """
-    client = engine.client()
+    client = containers.client()
     found = existing(client, project, names)
     services = [SERVICES[name] for name in SERVICES if name in found]
     before = _identities(found)
@@ -156,7 +156,7 @@ def leave_current() -> bool:
 def _complete(project: str, values: Mapping[str, str]) -> dict[str, str]:
     """The variables with the credentials that were written down for this stack."""
     given = {name: value for name, value in values.items() if value}
-    return {**variables.variables(project, {}, {}), **given}
+    return {**stack_variables.variables(project, {}, {}), **given}
 
 
 class _Compose:
@@ -166,7 +166,7 @@ class _Compose:
         self,
         project: str,
         values: Mapping[str, str],
-        services: Sequence[Service],
+        services: Sequence[StackService],
         events: Events,
     ) -> None:
         self._again = partial(compose.up, project, values, services, events.line)
@@ -189,7 +189,7 @@ class _Compose:
 
 
 def _starter(
-    client: DockerClient, services: Sequence[Service]
+    client: DockerClient, services: Sequence[StackService]
 ) -> Callable[[Mapping[str, Container]], bool]:
     """A step that starts each container once those it depends on are ready."""
 
@@ -244,8 +244,8 @@ def _finish(
     way: Way,
     before: Mapping[str, str],
 ) -> Started:
-    made = Started(project, variables.addresses(values), wait.services)
-    after = _identities(engine.containers(client, project))
+    made = Started(project, stack_variables.addresses(values), wait.services)
+    after = _identities(containers.containers(client, project))
     made.changed = any(
         after.get(one.service.name) != before.get(one.service.name) for one in wait.services
     )
@@ -282,9 +282,9 @@ def _try_it(made: Started, values: Mapping[str, str], wait: Wait, events: Events
             raise UnreachableError(error.message, hint=_PASSWORD) from None
 
 
-def _unpause(client: DockerClient, project: str, services: Sequence[Service]) -> None:
+def _unpause(client: DockerClient, project: str, services: Sequence[StackService]) -> None:
     names = {one.name for one in services}
-    for one in engine.containers(client, project).values():
+    for one in containers.containers(client, project).values():
         if one.state == "paused" and one.service in names:
             client.api.unpause(one.id)
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clipstack.errors import UsageError
-from clipstack.stack import engine
-from clipstack.stack.engine import Container
+from clipstack.stack import containers
+from clipstack.stack.containers import Container
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -65,7 +65,7 @@ def read(
         since: only later lines, in seconds since the epoch.
         tail: only the last lines of each service.
     """
-    found = engine.containers(client, project).values()
+    found = containers.containers(client, project).values()
     wanted = [one for one in found if not services or one.service in services]
     return heapq.merge(*(_lines(client, one, since, tail) for one in wanted))
 
@@ -88,7 +88,9 @@ def follow(
         last[line.service] = line.time
         yield line
     fresh: queue.Queue[Line | None] = queue.Queue()
-    names = [one for one in engine.containers(client, project) if not services or one in services]
+    names = [
+        one for one in containers.containers(client, project) if not services or one in services
+    ]
     start = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
     for name in names:
         after = last.get(name, start if tail == 0 else "")
@@ -109,7 +111,7 @@ def _follow_one(
     from docker.errors import DockerException
 
     try:
-        while found := engine.containers(client, project):
+        while found := containers.containers(client, project):
             moment = _seconds(after) if after else None
             container = found.get(name)
             fresh = _lines(client, container, moment, None, follow=True) if container else ()

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipstack.settings import variables
-from clipstack.stack import compose, engine, preflight
-from clipstack.stack.checks import Check
-from clipstack.stack.services import Service
+from clipstack.settings import stack_variables
+from clipstack.stack import compose, containers, preflight
+from clipstack.stack.check import Check
+from clipstack.stack.services import StackService
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Plan:
 
     project: str
     values: Mapping[str, str]
-    services: Sequence[Service]
+    services: Sequence[StackService]
     actions: dict[str, str]
     changed: dict[str, str]
     files: list[Path]
@@ -32,18 +32,18 @@ class Plan:
 
 
 def plan(
-    project: str, values: Mapping[str, str], services: Sequence[Service], checks: list[Check]
+    project: str, values: Mapping[str, str], services: Sequence[StackService], checks: list[Check]
 ) -> Plan:
     """What `up` would do with these checks behind it.
 
     Raises:
         PrerequisiteError: Docker can't be used.
     """
-    client = engine.client()
-    there = engine.containers(client, project)
+    client = containers.client()
+    there = containers.containers(client, project)
     ids = preflight.image_ids(client, values, services)
 
-    def action(one: Service) -> str:
+    def action(one: StackService) -> str:
         if not ids[one.name]:
             return "built" if preflight.is_made_here(one, values) else "fetched and started"
         container = there.get(one.name)
@@ -53,11 +53,11 @@ def plan(
             return "replaced"
         return "left running" if container.state == "running" else "started again"
 
-    defaults = variables.defaults()
+    defaults = stack_variables.defaults()
     changed = {
-        name: "(set)" if name in variables.SECRETS else value
+        name: "(set)" if name in stack_variables.SECRETS else value
         for name, value in sorted(values.items())
-        if value and value != defaults.get(name) and name != variables.PROJECT
+        if value and value != defaults.get(name) and name != stack_variables.PROJECT
     }
     actions = {one.name: action(one) for one in services}
     return Plan(project, values, services, actions, changed, compose.files(values), checks)

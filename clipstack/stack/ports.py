@@ -7,7 +7,7 @@ import socket
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from clipstack.stack.engine import PROJECT_LABEL, SERVICE_LABEL
+from clipstack.stack.containers import PROJECT_LABEL, SERVICE_LABEL
 
 if TYPE_CHECKING:
     from docker import DockerClient

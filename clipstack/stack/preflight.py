@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipstack.errors import PrerequisiteError
-from clipstack.stack import engine
-from clipstack.stack.checks import Check, Level
+from clipstack.stack import containers
+from clipstack.stack.check import Check, Level
 from clipstack.stack.ports import Holders
-from clipstack.stack.services import Port, Service
+from clipstack.stack.services import Port, StackService
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -35,8 +35,10 @@ _DISK_WARN, _DISK_FAIL = 5 * _GB, 1 * _GB
 _SECONDS = 30.0
 
 
-@engine.translated()
-def everything(project: str, values: Mapping[str, str], services: Sequence[Service]) -> list[Check]:
+@containers.translated()
+def everything(
+    project: str, values: Mapping[str, str], services: Sequence[StackService]
+) -> list[Check]:
     """All checks. Where Docker can't be used there is only that to say."""
     found = docker_checks()
     found += [] if failures(found) else compose_checks()
@@ -56,7 +58,7 @@ def docker_checks() -> list[Check]:
     """Docker is installed, running, open to this user, and not too old."""
     name = "Docker"
     try:
-        client = engine.client()
+        client = containers.client()
     except PrerequisiteError as error:
         return [Check(name, Level.FAIL, error.message, error.hint)]
     if not shutil.which("docker"):
@@ -105,7 +107,7 @@ def compose_checks() -> list[Check]:
     return [Check(name, Level.OK, f"Docker Compose {version.lstrip('v')}")]
 
 
-def resource_checks(values: Mapping[str, str], services: Sequence[Service]) -> list[Check]:
+def resource_checks(values: Mapping[str, str], services: Sequence[StackService]) -> list[Check]:
     """Memory of the engine's machine, and room where it keeps images and volumes."""
     client = _client()
     if client is None:
@@ -119,7 +121,7 @@ def resource_checks(values: Mapping[str, str], services: Sequence[Service]) -> l
     if there:
         found.append(_memory(there, needed))
     root = Path(str(facts.get("DockerRootDir", "")))
-    if engine.is_local() and root.is_absolute() and root.exists():
+    if containers.is_local() and root.is_absolute() and root.exists():
         found.append(_disk(root))
     return found
 
@@ -151,12 +153,12 @@ def _disk(root: Path) -> Check:
 
 
 def port_checks(
-    project: str, values: Mapping[str, str], services: Sequence[Service]
+    project: str, values: Mapping[str, str], services: Sequence[StackService]
 ) -> list[Check]:
     """Each port is free, or this project's own; else who holds it and which variable to change."""
     bind = values["CLIPSTACK_BIND_ADDRESS"]
     client = _client()
-    if client is not None and not engine.is_local():
+    if client is not None and not containers.is_local():
         return []  # the ports are another machine's
     holders = Holders(client, project)
     taken: dict[int, str] = {}
@@ -168,7 +170,7 @@ def port_checks(
 
 
 def _port(
-    service: Service,
+    service: StackService,
     port: Port,
     values: Mapping[str, str],
     bind: str,
@@ -217,14 +219,14 @@ def _is_port(name: str, value: str) -> bool:
 
 
 def image_checks(
-    project: str, values: Mapping[str, str], services: Sequence[Service]
+    project: str, values: Mapping[str, str], services: Sequence[StackService]
 ) -> list[Check]:
     """Each image is there, or will be fetched. The encoder's is made on this machine."""
     client = _client()
     if client is None:
         return []
     ids = image_ids(client, values, services)
-    running = engine.containers(client, project)
+    running = containers.containers(client, project)
     found = []
     for service in services:
         image = values[service.image]
@@ -244,7 +246,7 @@ def image_checks(
 
 
 def image_ids(
-    client: DockerClient, values: Mapping[str, str], services: Sequence[Service]
+    client: DockerClient, values: Mapping[str, str], services: Sequence[StackService]
 ) -> dict[str, str]:
     """The id of each service's image, "" for one that is not on this machine."""
     from docker.errors import DockerException
@@ -258,7 +260,7 @@ def image_ids(
     return found
 
 
-def is_made_here(service: Service, values: Mapping[str, str]) -> bool:
+def is_made_here(service: StackService, values: Mapping[str, str]) -> bool:
     """Whether `clipstack build` makes the service's image, rather than a registry having it."""
     return service.name == "bentoml" and values.get("CLIPSTACK_BENTOML_PULL") == "never"
 
@@ -271,7 +273,7 @@ def build_line(values: Mapping[str, str]) -> str:
 
 def _client() -> DockerClient | None:
     try:
-        return engine.client()
+        return containers.client()
     except PrerequisiteError:
         return None
 

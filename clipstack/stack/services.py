@@ -21,7 +21,7 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class StackService:
     """One service of compose.yaml.
 
     Attributes:
@@ -47,23 +47,23 @@ class Service:
         return f"CLIPSTACK_{self.name.upper()}_MEMORY"
 
 
-SERVICES: dict[str, Service] = {
+SERVICES: dict[str, StackService] = {
     one.name: one
     for one in (
-        Service(
+        StackService(
             "etcd",
             "etcd",
             "CLIPSTACK_ETCD_IMAGE",
             (Port("CLIPSTACK_ETCD_PORT", "Milvus' metadata"),),
             needs=128 * _MB,
         ),
-        Service(
+        StackService(
             "minio",
             "MinIO",
             "CLIPSTACK_MINIO_IMAGE",
             (Port("CLIPSTACK_MINIO_PORT", "objects, S3"),),
         ),
-        Service(
+        StackService(
             "milvus",
             "Milvus",
             "CLIPSTACK_MILVUS_IMAGE",
@@ -74,14 +74,14 @@ SERVICES: dict[str, Service] = {
             ("etcd", "minio"),
             2048 * _MB,
         ),
-        Service(
+        StackService(
             "bentoml",
             "BentoML",
             "CLIPSTACK_BENTOML_IMAGE",
             (Port("CLIPSTACK_BENTOML_PORT", "vectors of pictures and texts"),),
             needs=1024 * _MB,
         ),
-        Service(
+        StackService(
             "attu",
             "Attu",
             "CLIPSTACK_ATTU_IMAGE",
@@ -93,7 +93,7 @@ SERVICES: dict[str, Service] = {
 }
 
 
-def of_stack(values: Mapping[str, str], *, attu: bool = False) -> list[Service]:
+def of_stack(values: Mapping[str, str], *, attu: bool = False) -> list[StackService]:
     """The services of a stack with these variables, each after those it depends on.
 
     Args:
@@ -106,7 +106,9 @@ def of_stack(values: Mapping[str, str], *, attu: bool = False) -> list[Service]:
     ]
 
 
-def chosen(values: Mapping[str, str], names: Sequence[str], *, attu: bool = False) -> list[Service]:
+def chosen(
+    values: Mapping[str, str], names: Sequence[str], *, attu: bool = False
+) -> list[StackService]:
     """The services called `names` and those they depend on; all of the stack's for no names.
 
     Raises:

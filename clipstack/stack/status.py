@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from clipstack.settings import variables
-from clipstack.stack import engine
-from clipstack.stack.engine import PROJECT_LABEL, Container
+from clipstack.settings import stack_variables
+from clipstack.stack import containers
+from clipstack.stack.containers import PROJECT_LABEL, Container
 from clipstack.stack.services import SERVICES, of_stack
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ class ServiceStatus:
     @property
     def is_ready(self) -> bool:
         """Whether it runs and nothing is known against it."""
-        return engine.is_ready(self.state, self.health)
+        return containers.is_ready(self.state, self.health)
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StackStatus:
     """A stack now; `volumes` has the bytes in each, None where the engine did not say."""
 
     project: str
@@ -71,8 +71,8 @@ class Status:
         return not any(one.state in ("running", "restarting", "paused") for one in self.services)
 
 
-@engine.translated()
-def look(project: str, values: Mapping[str, str], *, sizes: bool = True) -> Status:
+@containers.translated()
+def look(project: str, values: Mapping[str, str], *, sizes: bool = True) -> StackStatus:
     """The stack as it is now. It takes two seconds: the engine measures the CPU over one.
 
     Args:
@@ -81,8 +81,8 @@ def look(project: str, values: Mapping[str, str], *, sizes: bool = True) -> Stat
     Raises:
         PrerequisiteError: Docker can't be used.
     """
-    client = engine.client()
-    found = engine.containers(client, project)
+    client = containers.client()
+    found = containers.containers(client, project)
     names = [one.name for one in of_stack(values)]
     names += [name for name in SERVICES if name in found and name not in names]
     with ThreadPoolExecutor(len(names) + 1) as pool:
@@ -94,11 +94,11 @@ def look(project: str, values: Mapping[str, str], *, sizes: bool = True) -> Stat
         counted = pool.submit(volume_sizes, project) if sizes else None
         stats = {name: one.result() for name, one in measured.items()}
         bytes_of = counted.result() if counted else {}
-    addresses = variables.addresses(values)
+    addresses = stack_variables.addresses(values)
     services = [
         _status(name, found.get(name), addresses, values, stats.get(name)) for name in names
     ]
-    return Status(project, services, bytes_of)
+    return StackStatus(project, services, bytes_of)
 
 
 def _status(
@@ -159,7 +159,7 @@ def volume_sizes(project: str) -> dict[str, int | None]:
     """Bytes in each volume of the stack, None where the engine does not say."""
     from docker.errors import DockerException
 
-    client = engine.client(_SIZE_SECONDS)
+    client = containers.client(_SIZE_SECONDS)
     try:
         found: Sequence[Mapping[str, Any]] = client.df()["Volumes"] or []
     except (DockerException, OSError):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.bench.report import Report, Sort, Stage
+from clipstack.bench.report import BenchReport, Sort, Stage
 from tests.models import tiny_clip
 from tests.running import MODES, Cli, process
 
@@ -148,11 +148,11 @@ def test_what_an_import_is_expected_to_do(
         Stage(Sort.ENCODE, "another engine", 1.0, used=False),
         Stage(Sort.WRITE, "", 500.0),
     ]
-    found = Report("m", 2, "", 1, 0, 1.0, 1.0, stages, [])
+    found = BenchReport("m", 2, "", 1, 0, 1.0, 1.0, stages, [])
     assert found.expected == pytest.approx(expected)
     assert found.holds_back in holds_back
     slow_disk = [Stage(Sort.READ, "", 2.0), *stages[1:]]
-    found = Report("m", 2, "", 1, 0, 1.0, 1.0, slow_disk, [])
+    found = BenchReport("m", 2, "", 1, 0, 1.0, 1.0, slow_disk, [])
     assert found.expected == pytest.approx(2.0)
     assert found.holds_back is Sort.READ
 
@@ -160,8 +160,10 @@ def test_what_an_import_is_expected_to_do(
 def test_the_operations_of_a_tower_are_those_of_its_config(tmp_path: Path) -> None:
     """The tiny CLIP: 16 patches of 8 x 8 x 3 and a class token, two layers of 32 and 64; the last
     one computes the class token only, and the others' keys and values."""
-    from clipstack.encoders import choice, export, limit
-    from clipstack.encoders.models import describe, resolve
+    from clipstack.bench import compute_limit
+    from clipstack.encoders import choice
+    from clipstack.encoders.models.catalog import describe, resolve
+    from clipstack.encoders.openvino import export
 
     if not choice.has_openvino():
         pytest.skip("read from OpenVINO's graph")
@@ -171,7 +173,7 @@ def test_the_operations_of_a_tower_are_those_of_its_config(tmp_path: Path) -> No
     patches, projection = 16 * 8 * 8 * 3 * width, width * info.dimension
     last = 2 * (tokens + 1) * width * width + 2 * width * inner + 2 * tokens * width
     wanted = 2 * (patches + layer + last + projection)
-    assert limit.operations(export.exported(info) / export.IMAGES, 32, 32) == wanted
+    assert compute_limit.operations(export.exported(info) / export.IMAGES, 32, 32) == wanted
 
 
 def test_help_says_that_nothing_stays(cli: Cli) -> None:

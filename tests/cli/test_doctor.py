@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from clipstack.doctor.clock_skew import ahead
 from clipstack.doctor.redaction import REMOVED, Redactor
+from clipstack.doctor.registries import host
 from clipstack.doctor.services import version_check
-from clipstack.stack.clocks import ahead
-from clipstack.stack.registries import host
 from tests.running import Cli, Ran, process
 
 COLLECTIONS = ("images", "distances")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.search.near import distance
+from clipstack.search.geo import distance
 from tests.album import Photo, make_album
 from tests.material import copy_database
 from tests.running import Cli

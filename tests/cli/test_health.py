@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.stack.engine import Container
-from clipstack.stack.probes.containers import explain
-from clipstack.stack.probes.sigv4 import signed
+from clipstack.health.probes.container_state import explain
+from clipstack.health.probes.sigv4 import signed
+from clipstack.stack.containers import Container
 from tests.running import Cli, process
 from tests.serving import free_port
 

@@ -165,10 +165,10 @@ def test_a_missing_folder(cli: Cli, tmp_path: Path) -> None:
 def test_another_models_vectors_are_refused(folder: Path, cli: Cli, tmp_path: Path) -> None:
     import json
 
-    from clipstack.encoders import models
+    from clipstack.encoders.models import catalog
 
     other = tmp_path / "other"
-    shutil.copytree(models.resolve("shapes", download=False).path, other)
+    shutil.copytree(catalog.resolve("shapes", download=False).path, other)
     rules = json.loads((other / "preprocessor_config.json").read_text())
     rules["image_mean"] = [0.1, 0.2, 0.3]
     (other / "preprocessor_config.json").write_text(json.dumps(rules))

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipstack import optimize
-from clipstack.encoders import choice, quantize
+from clipstack.encoders import choice
+from clipstack.encoders.openvino import optimization, quantization
 from clipstack.scenes import combinations
 from tests.running import MODES, Cli
 
@@ -152,12 +152,12 @@ def spoil(model, pixels, folder, care):
     (folder / "image.bin").write_bytes(data)
 
 
-quantize_ = quantize.quantize
+quantize_ = quantization.quantize
 
 
 @pytest.mark.parametrize("fault", [blacken, spoil])
 def test_a_bad_one_is_refused(fault, cli: Cli, pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(quantize, "quantize", fault)
+    monkeypatch.setattr(quantization, "quantize", fault)
     ran = cli("models", "optimize", "shapes", "--calibrate", pictures, mode="json")
     assert ran.code == 1, ran.out + ran.err
     found = ran.json
@@ -197,9 +197,9 @@ def test_wrong_requests(cli: Cli, pictures, tmp_path):
 @pytest.mark.parametrize("passes", [True, False])
 def test_modes(mode, passes, cli: Cli, report, monkeypatch):
     if not passes:
-        report.model = optimize.describe(optimize.resolve("shapes", download=False))
-        report.trials[-1].agreement = optimize.Agreement(0.9012, 0.97, 0.8, 0.0, 100)
-    monkeypatch.setattr(optimize, "run", lambda *_: report)
+        report.model = optimization.describe(optimization.resolve("shapes", download=False))
+        report.trials[-1].agreement = optimization.Agreement(0.9012, 0.97, 0.8, 0.0, 100)
+    monkeypatch.setattr(optimization, "run", lambda *_: report)
     ran = cli("models", "optimize", "shapes", "--calibrate", ".", mode=mode)
     assert ran.code == (0 if passes else 1)
     if mode == "json":
@@ -214,16 +214,16 @@ def test_modes(mode, passes, cli: Cli, report, monkeypatch):
 
 @pytest.fixture
 def report(accepted, int8):
-    from clipstack.encoders.quantized import as_int8
+    from clipstack.encoders.openvino.int8_store import as_int8
 
-    info = optimize.describe(optimize.resolve("shapes", download=False))
-    agreement = optimize.Agreement(0.9812, 1.0, 0.97, 0.0, 200)
-    return optimize.Report(
+    info = optimization.describe(optimization.resolve("shapes", download=False))
+    agreement = optimization.Agreement(0.9812, 1.0, 0.97, 0.0, 200)
+    return optimization.OptimizationReport(
         model=as_int8(info) or info,
         usual="bf16",
         usual_speed=80.0,
         usual_agreement=agreement,
-        trials=[optimize.Trial("quick", agreement, 140.0)],
+        trials=[optimization.Trial("quick", agreement, 140.0)],
         calibration=100,
         held_out=200,
     )

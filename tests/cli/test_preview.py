@@ -368,10 +368,10 @@ def _published_marks() -> list[str]:
 
 
 def test_row_marks_are_those_of_the_list() -> None:
-    from clipstack.output import drawing
+    from clipstack.output.terminal import placement
 
-    ours = [chr(mark) for mark in drawing._ROW_MARKS]
-    assert ours == _published_marks()[: drawing.MOST_ROWS]
+    ours = [chr(mark) for mark in placement._ROW_MARKS]
+    assert ours == _published_marks()[: placement.MOST_ROWS]
     assert all(unicodedata.combining(mark) == 230 for mark in ours)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from clipstack.index.schema import row_id
 from clipstack.scenes import Scene
-from clipstack.search import Query, Searcher, Term, combining, open_searcher
+from clipstack.search import Query, Searcher, Term, open_searcher, query_vector
 from clipstack.settings import load
 from tests import forms
 from tests.running import Cli
@@ -77,7 +77,7 @@ def test_a_text_near_half_a_picture(world: World) -> None:
 def test_a_text_is_not_drowned_by_a_picture(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = forms.near_a_picture(world.scenes, 1)
     balanced = world.precision(cases)
-    monkeypatch.setattr(combining, "_balance", lambda _, units, __: np.ones(len(units)))
+    monkeypatch.setattr(query_vector, "_balance", lambda _, units, __: np.ones(len(units)))
     plain = world.precision(cases)
     assert balanced >= 0.75
     assert plain <= 0.4

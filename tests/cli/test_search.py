@@ -140,10 +140,10 @@ def test_unreadable_query_pictures(cli: Cli, imported: Path, tmp_path: Path) -> 
 def test_a_model_in_a_folder(
     cli: Cli, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from clipstack.encoders import models
+    from clipstack.encoders.models import catalog
 
     other = tmp_path / "mine"
-    shutil.copytree(models.resolve("shapes", download=False).path, other)
+    shutil.copytree(catalog.resolve("shapes", download=False).path, other)
     here = Path.cwd()
     monkeypatch.chdir(tmp_path)
     assert cli("import", gallery, "-m", "./mine").code == 0

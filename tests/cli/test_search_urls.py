@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from clipstack.errors import ClipstackError, ExitCode
-from clipstack.search import fetching
+from clipstack.search import url_fetch
 from tests.running import Cli
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -140,10 +140,10 @@ def test_too_much(cli: Cli, imported: Path, site: Site) -> None:
 
     site.answers["/endless"] = quiet
     with pytest.raises(ClipstackError, match="too large"):
-        fetching.fetch(site.url + "/endless", max_bytes=2**22)
+        url_fetch.fetch(site.url + "/endless", max_bytes=2**22)
     site.gives("/long", b"", length=False, Content_Length="99999999999")
     with pytest.raises(ClipstackError, match="too large"):
-        fetching.fetch(site.url + "/long")
+        url_fetch.fetch(site.url + "/long")
     packed = site.gives("/packed", gzip.compress(bytes(2**20)), Content_Encoding="gzip")
     refused(cli, packed, ExitCode.FAILED, "compressed")
 
@@ -161,5 +161,5 @@ def test_too_slow(site: Site) -> None:
 
     site.answers["/drips"] = drips
     with pytest.raises(ClipstackError, match="no answer in time") as late:
-        fetching.fetch(site.url + "/drips", seconds=0.5)
+        url_fetch.fetch(site.url + "/drips", seconds=0.5)
     assert late.value.code == ExitCode.UNREACHABLE

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipstack.encoders.models import describe, resolve
+from clipstack.encoders.models.catalog import describe, resolve
 from clipstack.index.schema import row_id
 from tests.exchange import MODEL, fill, stored, varied_rows
 from tests.material import Model

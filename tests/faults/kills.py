@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clipstack.index.local.check import check
 from clipstack.index.local.index import LocalIndex
+from clipstack.index.local.integrity import check
 from clipstack.index.schema import Row, row_id
 from tests.faults.expected import Expected, content, difference
 from tests.faults.workload import ACKS, DATABASE, row_of, vector_of

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clipstack.index.local.check import check
 from clipstack.index.local.index import LocalIndex
+from clipstack.index.local.integrity import check
 from clipstack.index.schema import row_id
 from tests.faults.disk import Disk, Record, lay_out, record
 from tests.faults.expected import Expected, content, difference

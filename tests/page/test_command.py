@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from clipstack.cli.app import tree
-from clipstack.page.place import place
+from clipstack.page.address import page_address
 from tests.page.pages import World, serving
 from tests.running import MODES, Cli
 
@@ -93,15 +93,15 @@ def test_ctrl_c_ends_it_and_the_json_says_where_it_is(world: World) -> None:
 
 
 def test_addresses() -> None:
-    here = place("127.0.0.1", 8899)
+    here = page_address("127.0.0.1", 8899)
     assert here.address == "http://127.0.0.1:8899/"
     assert here.answers_to("localhost:8899")
     assert here.answers_to("[::1]:8899")
     assert not here.answers_to("192.168.1.5:8899")
     assert not here.answers_to("localhost:8898")
-    everywhere = place("0.0.0.0", 80)
+    everywhere = page_address("0.0.0.0", 80)
     assert everywhere.token
     assert everywhere.answers_to("192.168.1.5")
     assert not everywhere.answers_to("rebound.example")
-    assert place("::", 8899).address.startswith("http://[::1]:8899/#token=")
+    assert page_address("::", 8899).address.startswith("http://[::1]:8899/#token=")
     assert everywhere.token not in repr(everywhere)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clipstack.encoders import load
-from clipstack.encoders.torch_engine import TorchEncoder
+from clipstack.encoders.torch.encoder import TorchEncoder
 from clipstack.images.decode import decode
 from tests.serving import Served, served
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from clipstack.errors import ClipstackError
-from clipstack.service.batching import Batcher, BusyError
+from clipstack.service.batching import Batcher
 from clipstack.service.metrics import Metrics
+from clipstack.web.error_responses import BusyError
 
 
 @pytest.fixture(scope="module")

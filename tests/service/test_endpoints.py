@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from clipstack.encoders.requests import _npy
+from clipstack.encoders.remote.client import _npy
 from tests.faults.corpus import giant_png
 from tests.unit.images import samples
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipstack.encoders.models import resolve
+from clipstack.encoders.models.catalog import resolve
 from tests.unit.images import samples
 
 

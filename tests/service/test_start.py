@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clipstack.errors import UsageError
-from clipstack.service.options import Options, from_environment
+from clipstack.service.configuration import ServiceConfiguration, from_environment
 from tests.serving import served
 
 
@@ -48,9 +48,9 @@ def test_a_model_that_is_not_there_ends_it(tmp_path):
 
 
 def test_options_come_from_the_environment():
-    assert from_environment({}) == Options()
+    assert from_environment({}) == ServiceConfiguration()
     given = {"CLIPSTACK_SERVICE_TOKEN": "x", "CLIPSTACK_SERVICE_WAIT": "2.5"}
-    assert from_environment(given) == Options(token="x", wait=2.5)
+    assert from_environment(given) == ServiceConfiguration(token="x", wait=2.5)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.service import image
-from clipstack.stack.context import uv_settings
+from clipstack.service import container_image
+from clipstack.stack.build_context import uv_settings
 from tests.models import tiny_clip
 from tests.running import Cli, Ran, process
 
@@ -86,13 +86,15 @@ def test_where_uv_looks_for_packages(given: dict[str, str], handed_on: dict[str,
 
 def test_the_image_gets_packages_as_they_were_locked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
-    made = image.image(None)
+    made = container_image.image(None)
     assert "\nENV UV_TORCH_BACKEND=cpu" in made.commands[0]
     assert "\nENV CLIPSTACK_MODEL=shapes" in made.post_commands[0]
     assert re.search(r"^openvino==[0-9.]+$", made.python_requirements, re.MULTILINE)
     assert "torch" not in made.python_requirements
-    monkeypatch.setenv(image.ENGINE, "torch")
-    assert re.search(r"^torch==[0-9.]+$", image.image(None).python_requirements, re.MULTILINE)
+    monkeypatch.setenv(container_image.ENGINE, "torch")
+    assert re.search(
+        r"^torch==[0-9.]+$", container_image.image(None).python_requirements, re.MULTILINE
+    )
 
 
 def build(*args: object) -> Ran:

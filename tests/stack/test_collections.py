@@ -233,7 +233,7 @@ def test_an_import_whose_collection_is_dropped(index: MilvusIndex) -> None:
 def test_what_a_killed_process_left_half_made_is_finished(
     on_stack: Cli, index: MilvusIndex, milvus: MilvusClient
 ) -> None:
-    from clipstack.encoders.models import describe, resolve
+    from clipstack.encoders.models.catalog import describe, resolve
 
     model = describe(resolve("shapes", download=False))
     facts = (model.name, model.revision, model.fingerprint, model.dimension, "COSINE")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.settings import variables
+from clipstack.settings import stack_variables
 from tests.stack.stacks import Stack, docker, removed
 
 pytestmark = pytest.mark.usefixtures("stack_images")
@@ -78,7 +78,7 @@ def test_attu_is_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("overlay", ["", "compose.gpu.yaml", "compose.external-s3.yaml"])
 def test_plain_compose_takes_the_files(overlay: str) -> None:
-    folder = variables.compose_folder()
+    folder = stack_variables.compose_folder()
     files = [f"--file={folder / name}" for name in ("compose.yaml", overlay) if name]
     asked = ("MINIO_USER", "MINIO_PASSWORD", "S3_ADDRESS", "S3_ACCESS_KEY", "S3_SECRET_KEY")
     world = {f"CLIPSTACK_{name}": "given" for name in asked} | {"CLIPSTACK_BENTOML_GPUS": "1"}

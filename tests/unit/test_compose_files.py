@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from clipstack.settings import variables
+from clipstack.settings import stack_variables
 from clipstack.stack import compose
 from clipstack.stack.services import EXTERNAL_S3, GPUS, SERVICES, chosen
 
-FOLDER = variables.compose_folder()
+FOLDER = stack_variables.compose_folder()
 FILES = sorted(FOLDER.glob("*.yaml"))
 BASE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 
@@ -53,12 +53,12 @@ def test_a_service_is_checked_bounded_and_private(name: str) -> None:
 
 
 def test_nothing_listens_for_others_unless_asked() -> None:
-    assert variables.defaults()["CLIPSTACK_BIND_ADDRESS"] == "127.0.0.1"
+    assert stack_variables.defaults()["CLIPSTACK_BIND_ADDRESS"] == "127.0.0.1"
 
 
 def test_images_are_pinned() -> None:
     for name, service in SERVICES.items():
-        tag = variables.defaults()[service.image].rpartition(":")[2]
+        tag = stack_variables.defaults()[service.image].rpartition(":")[2]
         assert tag not in ("", "latest") or name == "bentoml", name
 
 

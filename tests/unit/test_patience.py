@@ -7,17 +7,17 @@ import threading
 import pytest
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
+from clipstack.ingest.pipeline import Outcome
 from clipstack.output.out import Out
 from clipstack.output.progress import ImportProgress
-from clipstack.patience import Interrupted, Patience
-from clipstack.pipeline import Outcome
+from clipstack.retry import InterruptError, RetryPolicy
 from tests.running import _Pipe, _Terminal
 
 AWAY = ClipstackError("nobody answers", hint="Start it.")
 
 
 def test_time_runs_out_with_the_reason() -> None:
-    outage = Patience(1.3, hint="Run it again.").outage("Milvus")
+    outage = RetryPolicy(1.3, hint="Run it again.").outage("Milvus")
     outage.wait(AWAY, 0)
     outage.wait(AWAY, 10)
     with pytest.raises(UnreachableError, match="Milvus: away for 1 s: nobody answers") as error:
@@ -28,12 +28,12 @@ def test_time_runs_out_with_the_reason() -> None:
 
 def test_no_patience_gives_the_plain_reason_at_once() -> None:
     with pytest.raises(ClipstackError, match=r"^nobody answers$") as error:
-        Patience(0).outage("Milvus").wait(AWAY, 0)
+        RetryPolicy(0).outage("Milvus").wait(AWAY, 0)
     assert error.value.hint == "Start it."
 
 
 def test_an_answer_starts_the_time_again() -> None:
-    outage = Patience(0.6).outage("Milvus")
+    outage = RetryPolicy(0.6).outage("Milvus")
     for _ in range(4):
         outage.wait(AWAY, 0)
         outage.over()
@@ -41,14 +41,14 @@ def test_an_answer_starts_the_time_again() -> None:
 
 
 def test_ctrl_c_ends_it_at_once() -> None:
-    patience = Patience(600)
+    patience = RetryPolicy(600)
     threading.Timer(0.2, patience.stop.set).start()
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptError):
         patience.outage("Milvus").wait(AWAY, 10)
 
 
 def wait_and_come_back(progress: ImportProgress) -> None:
-    outage = Patience(600, progress).outage("Milvus")
+    outage = RetryPolicy(600, progress).outage("Milvus")
     for attempt in range(4):
         outage.wait(AWAY, attempt)
     outage.over()

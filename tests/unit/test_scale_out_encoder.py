@@ -85,8 +85,8 @@ def test_encoder_objects_belong_together(encoder, container):
 def test_encoder_is_run_as_the_image_wants(encoder, container):
     from bentoml._internal.container.generate import BENTO_UID_GID
 
-    from clipstack.service.guard import OPEN
-    from clipstack.service.options import PREFIX, from_environment
+    from clipstack.service.configuration import PREFIX, from_environment
+    from clipstack.service.request_filter import OPEN
 
     spec = encoder["Deployment"]["spec"]["template"]["spec"]
     assert spec["securityContext"]["runAsUser"] == BENTO_UID_GID
@@ -170,7 +170,7 @@ def _lost(given, kept, where: str = "") -> list[str]:
 def test_bentocloud_file_deploys_our_service(bentocloud):
     from bentoml._internal.cloud.schemas.modelschemas import DeploymentStrategy
 
-    from clipstack.service.options import from_environment
+    from clipstack.service.configuration import from_environment
 
     name = yaml.safe_load((ROOT / "bentofile.yaml").read_text("utf-8"))["name"]
     assert bentocloud["bento"].partition(":")[0] == name

@@ -12,7 +12,7 @@ import pytest
 from clipstack import scenes
 from clipstack.scenes import ATTRIBUTES, Scene, combinations, demo_scenes, held_out_scenes
 
-MODEL = Path(scenes.__file__).parent.parent / "encoders" / "shapes"
+MODEL = Path(scenes.__file__).parent.parent / "encoders" / "models" / "shapes"
 
 NAMED = {
     "shape": {
@@ -87,7 +87,7 @@ def test_held_out_scenes_are_never_trained_on() -> None:
 
 
 def test_the_split_is_the_one_the_model_was_trained_with() -> None:
-    # If this fails, the model in clipstack/encoders/shapes has to be trained anew.
+    # If this fails, the model in clipstack/encoders/models/shapes has to be trained anew.
     names = "\n".join(scene.name for scene in scenes.held_out())
     assert hashlib.sha256(names.encode()).hexdigest()[:16] == "5985201a491391cb"
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from clipstack.errors import ImageError, Reason
 from clipstack.images.decode import Limits
-from clipstack.thumbnails import Expected, Thumbnails
+from clipstack.thumbnail_cache import Expected, Thumbnails
 
 
 def gradient(path: Path, size: tuple[int, int] = (640, 480), **options: object) -> str:
@@ -210,7 +210,7 @@ def test_threads_and_processes_at_once(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "from clipstack.thumbnails import Thumbnails\n"
+        "from clipstack.thumbnail_cache import Thumbnails\n"
         "kept = Thumbnails(pathlib.Path(sys.argv[1]), 64 * 3000)\n"
         "with ThreadPoolExecutor(8) as pool:\n"
         "    for data in pool.map(lambda path: kept.get(path, 64), sys.argv[2:] * 10):\n"

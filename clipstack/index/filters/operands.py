@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from clipstack.index.filters import tokens
 from clipstack.index.filters.syntax import NUMBERS, TEXTS, Arithmetic, Field, Scalar
-from clipstack.index.filters.tokens import FilterFault, Token
+from clipstack.index.filters.tokens import FilterSyntaxError, Token
 from clipstack.index.schema import DYNAMIC
 
 FIELDS = (*TEXTS, *NUMBERS, *DYNAMIC)
@@ -75,13 +75,13 @@ class OperandReader:
         if self.take(text):
             return
         if opened:
-            raise FilterFault(self.token.place, f"`{text}` is missing")
+            raise FilterSyntaxError(self.token.place, f"`{text}` is missing")
         raise self.unexpected(f"`{text}`")
 
-    def unexpected(self, wanted: str, hint: str = "") -> FilterFault:
+    def unexpected(self, wanted: str, hint: str = "") -> FilterSyntaxError:
         """The fault of the next token where something else belongs."""
         why = f"{self.token.shown} where {wanted} belongs"
-        return FilterFault(self.token.place, why, hint)
+        return FilterSyntaxError(self.token.place, why, hint)
 
     def value(self) -> Operand:
         """A literal, a field, or a field and some arithmetic."""
@@ -91,16 +91,16 @@ class OperandReader:
             self.take()
             field = operand.field
             if operand.kind != "int" or not field or operand.arithmetic or number.kind != "int":
-                raise FilterFault(
+                raise FilterSyntaxError(
                     sign.place,
                     "arithmetic is one of the fields that are numbers and one whole number",
                 )
             value = cast("int", self.operand().value)
             if sign.text in "/%" and not value:
-                raise FilterFault(number.place, "nothing can be divided by 0")
+                raise FilterSyntaxError(number.place, "nothing can be divided by 0")
             if sign.text == "%" and field.name == "mtime_ns":  # 2.3 computes it with floats
                 why = "versions of Milvus compute `%` of so large numbers differently"
-                raise FilterFault(sign.place, why)
+                raise FilterSyntaxError(sign.place, why)
             made = Arithmetic(field, cast("Any", sign.text), value)
             operand = replace(operand, arithmetic=made)
         return operand
@@ -137,12 +137,12 @@ class OperandReader:
         while not self.at("]"):
             item = self.value()
             if item.field or item.kind in ("list", "bool"):
-                raise FilterFault(item.place, "a list holds numbers or texts")
+                raise FilterSyntaxError(item.place, "a list holds numbers or texts")
             if operand:
                 match(operand, item)
             items.append(item)
             if items[0].kind != item.kind:
-                raise FilterFault(item.place, "a list holds values of one kind")
+                raise FilterSyntaxError(item.place, "a list holds values of one kind")
             if not self.take(","):
                 break
         self.expect("]", opened)
@@ -154,7 +154,7 @@ class OperandReader:
             self.take()
             return Operand("bool", token.place, value=name.lower() == "true")
         if name == "vector":
-            raise FilterFault(token.place, "the vector can't be compared")
+            raise FilterSyntaxError(token.place, "the vector can't be compared")
         if name in _WORDS or (name not in FIELDS and name != "$meta"):
             raise self._no_field(token)
         self.take()
@@ -171,7 +171,7 @@ class OperandReader:
         while self.at("["):
             opened = self.token
             if opened.place != end:
-                raise FilterFault(opened.place, "no space belongs before this bracket")
+                raise FilterSyntaxError(opened.place, "no space belongs before this bracket")
             if name.text in (*TEXTS, *NUMBERS):
                 raise self.unexpected("a comparison")
             self.take()
@@ -183,40 +183,42 @@ class OperandReader:
             end = self.token.place + 1
             self.expect("]", opened)
             if inner.place + len(inner.text) + 1 != end or inner.place != opened.place + 1:
-                raise FilterFault(opened.place, "no space belongs inside these brackets")
+                raise FilterSyntaxError(opened.place, "no space belongs inside these brackets")
         return tuple(path)
 
-    def _no_field(self, token: Token) -> FilterFault:
+    def _no_field(self, token: Token) -> FilterSyntaxError:
         if token.text in _WORDS:
             return self.unexpected("a field, a number or a text")
         if self._tokens[self._next + 1].text == "(":
             have = ", ".join(IN_LISTS)
-            return FilterFault(token.place, f"no function {token.text!r}", f"There is: {have}.")
+            return FilterSyntaxError(
+                token.place, f"no function {token.text!r}", f"There is: {have}."
+            )
         near = difflib.get_close_matches(token.text, FIELDS, 1)
         hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(FIELDS)}."
-        return FilterFault(token.place, f"there is no field {token.text!r}", hint)
+        return FilterSyntaxError(token.place, f"there is no field {token.text!r}", hint)
 
 
 def match(operand: Operand, literal: Operand) -> None:
     """Raises where a fixed field is compared with what it never holds."""
     if literal.kind == "list":
-        raise FilterFault(literal.place, "a list stands behind `in`")
+        raise FilterSyntaxError(literal.place, "a list stands behind `in`")
     if not operand.field or not operand.kind or operand.kind == literal.kind:
         return
     needs = "a text, in quotes" if operand.kind == "text" else "a whole number"
-    raise FilterFault(literal.place, f"{operand.field.name} compares with {needs}")
+    raise FilterSyntaxError(literal.place, f"{operand.field.name} compares with {needs}")
 
 
 def _number(token: Token) -> int | float:
     if token.kind == "float":
         if not math.isfinite(float(token.text)):
-            raise FilterFault(token.place, "the number is too large")
+            raise FilterSyntaxError(token.place, "the number is too large")
         return float(token.text)
     number = int(token.text, 0 if token.text[1:2].isalpha() else 10)
     if token.text != str(number):
-        raise FilterFault(token.place, "versions of Milvus read this number differently")
+        raise FilterSyntaxError(token.place, "versions of Milvus read this number differently")
     if number >= 2**63:
-        raise FilterFault(token.place, "the number is too large")
+        raise FilterSyntaxError(token.place, "the number is too large")
     return number
 
 
@@ -228,9 +230,9 @@ def _key(token: Token) -> str | int:
         return number
     key = token.text[1:-1]
     if not key:
-        raise FilterFault(token.place, "the name is empty")
+        raise FilterSyntaxError(token.place, "the name is empty")
     if "\\" in key or '"' in key:
-        raise FilterFault(token.place, "a name in brackets can't hold quotes or backslashes")
+        raise FilterSyntaxError(token.place, "a name in brackets can't hold quotes or backslashes")
     is_number = key.isascii() and key.isdigit() and str(int(key)) == key and int(key) < 2**63
     return int(key) if is_number else key
 
@@ -241,12 +243,14 @@ def _known(field: Field, place: int) -> Field:
         first = field.path[0]
         if first in (*TEXTS, *NUMBERS, "vector"):
             why = f"{first} is a field of every row, and not in $meta"
-            raise FilterFault(place, why, f"Write {first} alone.")
+            raise FilterSyntaxError(place, why, f"Write {first} alone.")
         if first in DYNAMIC:
             field = Field(str(first), field.path[1:])
     if field.is_made and field.path:
         hint = f'Write json_contains({field.name}, "...").'
-        raise FilterFault(place, f"the words in {field.name} have no order", hint)
+        raise FilterSyntaxError(place, f"the words in {field.name} have no order", hint)
     if sum(isinstance(step, int) for step in field.path) > _MOST_PLACES:
-        raise FilterFault(place, f"at most {_MOST_PLACES} numbers stand in a field's brackets")
+        raise FilterSyntaxError(
+            place, f"at most {_MOST_PLACES} numbers stand in a field's brackets"
+        )
     return field

@@ -44,7 +44,7 @@ from clipstack.index.filters.syntax import (
     Not,
     Or,
 )
-from clipstack.index.filters.tokens import FilterFault, Token
+from clipstack.index.filters.tokens import FilterSyntaxError, Token
 
 _COMPARE = ("<", "<=", ">", ">=", "==", "!=")
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -63,7 +63,7 @@ def parse(text: str, option: str = "--filter") -> Expression:
     """
     try:
         return _Parser(text).run()
-    except FilterFault as fault:
+    except FilterSyntaxError as fault:
         raise refused(option, text, fault.place, fault.why, fault.hint) from None
 
 
@@ -76,11 +76,11 @@ class _Parser(OperandReader):
 
     def run(self) -> Expression:
         if self.token.kind == "end":
-            raise FilterFault(0, "it is empty")
+            raise FilterSyntaxError(0, "it is empty")
         expression = self._any_of()
         token = self.token
         if token.text in ("AND", "OR"):
-            raise FilterFault(token.place, f"write `{token.text.lower()}` in small letters")
+            raise FilterSyntaxError(token.place, f"write `{token.text.lower()}` in small letters")
         if token.kind != "end":
             raise self.unexpected("`and`, `or` or the end")
         return expression
@@ -101,7 +101,7 @@ class _Parser(OperandReader):
         token = self.token
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise FilterFault(token.place, "it is nested too deep")
+            raise FilterSyntaxError(token.place, "it is nested too deep")
         condition: Expression
         if self.take("not", "!"):
             if not self.at("("):
@@ -122,7 +122,7 @@ class _Parser(OperandReader):
     def _exists(self) -> Expression:
         operand = self.operand()
         if not operand.field or operand.field.is_fixed:
-            raise FilterFault(operand.place, "`exists` takes a field that rows may lack")
+            raise FilterSyntaxError(operand.place, "`exists` takes a field that rows may lack")
         return Exists(operand.field)
 
     def _contains(self, function: Token) -> Expression:
@@ -131,20 +131,20 @@ class _Parser(OperandReader):
         self.expect("(")
         left = self.value()
         if left.kind or not left.field:
-            raise FilterFault(left.place, f"`{function.text}` takes a list such as tags")
+            raise FilterSyntaxError(left.place, f"`{function.text}` takes a list such as tags")
         self.expect(",")
         wanted = self.value()
         takes_list = function.text.lower() != "json_contains"
         if wanted.field or (wanted.kind == "list") is not takes_list:
             what = 'a list such as ["dog", "sea"]' if takes_list else 'one value such as "dog"'
-            raise FilterFault(wanted.place, f"`{function.text}` takes {what}")
+            raise FilterSyntaxError(wanted.place, f"`{function.text}` takes {what}")
         items = wanted.items if takes_list else (wanted,)
         if not items:
-            raise FilterFault(wanted.place, "the list is empty")
+            raise FilterSyntaxError(wanted.place, "the list is empty")
         for item in items:
             if isinstance(item.value, int) and abs(item.value) >= EXACT:
                 why = f"`{function.text}` takes whole numbers below {EXACT} only"
-                raise FilterFault(item.place, why)
+                raise FilterSyntaxError(item.place, why)
         self.expect(")", opened)
         is_any = function.text.lower() == "json_contains_any"
         return Contains(left.field, _values(items), "any" if is_any else "all")
@@ -161,7 +161,7 @@ class _Parser(OperandReader):
         if self.take("not") and self.take("in"):
             return Not(self._among(left))
         if sign.text in ("IN", "NOT"):
-            raise FilterFault(sign.place, f"write `{sign.text.lower()}` in small letters")
+            raise FilterSyntaxError(sign.place, f"write `{sign.text.lower()}` in small letters")
         if left.field:
             example = "1" if left.kind == "int" else '"..."'
             raise self.unexpected(f"a comparison, such as {left.field.name} == {example}")
@@ -172,18 +172,20 @@ class _Parser(OperandReader):
         operator = cast("CompareOperator", sign.text)
         if left.field and right.field:
             if not (left.kind and left.kind == right.kind):
-                raise FilterFault(right.place, "only two numbers or two texts of every row compare")
+                raise FilterSyntaxError(
+                    right.place, "only two numbers or two texts of every row compare"
+                )
             if left.arithmetic or right.arithmetic:
-                raise FilterFault(right.place, "arithmetic is compared with a number")
+                raise FilterSyntaxError(right.place, "arithmetic is compared with a number")
             return CompareFields(left.field, operator, right.field)
         operand, literal = (left, right) if left.field else (right, left)
         if not operand.field:
-            raise FilterFault(left.place, "this compares no field")
+            raise FilterSyntaxError(left.place, "this compares no field")
         if operand.arithmetic and sign.text not in ("==", "!="):
-            raise FilterFault(sign.place, "arithmetic stands only before == and !=")
+            raise FilterSyntaxError(sign.place, "arithmetic stands only before == and !=")
         match(operand, literal)
         if literal.kind == "bool" and sign.text not in ("==", "!="):
-            raise FilterFault(sign.place, "true and false compare with == and != only")
+            raise FilterSyntaxError(sign.place, "true and false compare with == and != only")
         compared = operand.arithmetic or operand.field
         if left.field:
             return Compare(compared, operator, literal.value)
@@ -197,38 +199,38 @@ class _Parser(OperandReader):
         """The other comparison in `100 < width < 400`."""
         sign = self.token
         if not operand.kind:
-            raise FilterFault(sign.place, "this field takes two comparisons, with `and`")
+            raise FilterSyntaxError(sign.place, "this field takes two comparisons, with `and`")
         self.take()
         last = self.value()
         if last.field:
-            raise FilterFault(last.place, "a number or a text belongs here")
+            raise FilterSyntaxError(last.place, "a number or a text belongs here")
         match(operand, last)
         return Compare(field, cast("CompareOperator", sign.text), last.value)
 
     def _like(self, left: Operand) -> Expression:
         if not left.field or left.kind not in ("text", ""):
-            raise FilterFault(left.place, "`like` compares a field that holds a text")
+            raise FilterSyntaxError(left.place, "`like` compares a field that holds a text")
         token = self.token
         if token.kind != "text":
             raise self.unexpected('a text such as "IMG%"')
         like = Like(left.field, _pattern(token))
         if not like.is_prefix and any(part.endswith("\\") for part in like.parts[:-1]):
             why = "versions of Milvus read a backslash before a wildcard differently"
-            raise FilterFault(token.place, why)
+            raise FilterSyntaxError(token.place, why)
         self.take()
         return like if len(like.parts) > 1 else Compare(left.field, "==", like.parts[0])
 
     def _among(self, left: Operand) -> Expression:
         if not left.field:
-            raise FilterFault(left.place, "a field stands before `in`")
+            raise FilterSyntaxError(left.place, "a field stands before `in`")
         if left.arithmetic:
-            raise FilterFault(left.place, "arithmetic stands only before == and !=")
+            raise FilterSyntaxError(left.place, "arithmetic stands only before == and !=")
         start = self.token.place
         if not self.at("["):
             raise self.unexpected("a list in brackets, such as [1, 2]")
         items = self.list(left)
         if not items:
-            raise FilterFault(start, "the list is empty")
+            raise FilterSyntaxError(start, "the list is empty")
         return In(left.field, _values(items))
 
 
@@ -243,10 +245,10 @@ def _pattern(token: Token) -> str:
     for escape in ("\\\\", "\\%", "\\_"):
         rest = rest.replace(escape, "")
     if "\\" in rest:
-        raise FilterFault(token.place, "in a pattern, `\\` stands before %, _ or \\ only")
+        raise FilterSyntaxError(token.place, "in a pattern, `\\` stands before %, _ or \\ only")
     if "_" in rest:
         why = "versions of Milvus read `_` in a pattern differently"
-        raise FilterFault(token.place, why, "For the character itself, write \\_.")
+        raise FilterSyntaxError(token.place, why, "For the character itself, write \\_.")
     if len(pattern) > _LONGEST_PATTERN:
-        raise FilterFault(token.place, "the pattern is too long")
+        raise FilterSyntaxError(token.place, "the pattern is too long")
     return pattern

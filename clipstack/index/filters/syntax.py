@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from clipstack.index.words import FOR_FILTERS
+from clipstack.index.keywords import FOR_FILTERS
 
 Scalar: TypeAlias = str | int | float | bool
 CompareOperator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
@@ -46,7 +46,7 @@ class Field:
 
     @property
     def is_made(self) -> bool:
-        """Whether it is a list of words that `clipstack.index.words` makes."""
+        """Whether it is a list of words that `clipstack.index.keywords` makes."""
         return self.name in FOR_FILTERS
 
 

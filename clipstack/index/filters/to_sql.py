@@ -48,7 +48,7 @@ def to_sql(expression: Expression, words_table: str) -> tuple[str, list[Any]]:
     """A condition for the WHERE of a query on a table of rows, and its parameters.
 
     Args:
-        words_table: the table (kind, word, slot) of what `clipstack.index.words` makes.
+        words_table: the table (kind, word, slot) of what `clipstack.index.keywords` makes.
 
     Raises:
         UsageError: it has more values than SQLite takes.

@@ -49,7 +49,7 @@ class Token:
         return f"`{self.text}`" if self.text else "the end"
 
 
-class FilterFault(ValueError):
+class FilterSyntaxError(ValueError):
     """A place where a text stops being a filter."""
 
     def __init__(self, place: int, why: str, hint: str = "") -> None:
@@ -67,7 +67,7 @@ def read(text: str) -> list[Token]:
     """
     odd = next((place for place, char in enumerate(text) if not char.isprintable()), None)
     if odd is not None:
-        raise FilterFault(odd, "a filter can't hold control characters or line breaks")
+        raise FilterSyntaxError(odd, "a filter can't hold control characters or line breaks")
     found: list[Token] = []
     place = 0
     while not found or found[-1].kind != "end":
@@ -96,7 +96,7 @@ def unquoted(token: Token, *, pattern: bool = False) -> str:
         if match is None or (match["wildcard"] and not pattern):
             escape = inner[place : place + 2]
             hint = "Write \\\\ for a backslash."
-            raise FilterFault(token.place + 1 + place, f"`{escape}` means nothing", hint)
+            raise FilterSyntaxError(token.place + 1 + place, f"`{escape}` means nothing", hint)
         made += inner[start:place] + _resolved(match, token.place + 1 + place)
         start = match.end()
     return made + inner[start:]
@@ -110,14 +110,14 @@ def _resolved(match: re.Match[str], place: int) -> str:
     digits = match["hex"] or match["short"] or match["long"]
     number = int(digits, 16) if digits else int(match["octal"], 8)
     if number == 0 or 0xD800 <= number < 0xE000 or number > 0x10FFFF:
-        raise FilterFault(place, f"`{match[0]}` is no character that a text can hold")
+        raise FilterSyntaxError(place, f"`{match[0]}` is no character that a text can hold")
     return chr(number)
 
 
-def _stray(text: str, place: int) -> FilterFault:
+def _stray(text: str, place: int) -> FilterSyntaxError:
     char = text[place]
     if char in "\"'":
-        return FilterFault(place, "a text begins here and does not end")
+        return FilterSyntaxError(place, "a text begins here and does not end")
     if char == "=":
-        return FilterFault(place, "`=` compares nothing", "Write == for equal.")
-    return FilterFault(place, f"`{char}` means nothing here", "Texts stand in quotes.")
+        return FilterSyntaxError(place, "`=` compares nothing", "Write == for equal.")
+    return FilterSyntaxError(place, f"`{char}` means nothing here", "Texts stand in quotes.")

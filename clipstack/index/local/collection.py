@@ -11,11 +11,11 @@ import numpy as np
 
 from clipstack.index.base import Hit, Known, Tagged
 from clipstack.index.batches import chunks
+from clipstack.index.local import mutations, schema
 from clipstack.index.local import rows as stored
-from clipstack.index.local import tables, writes
 from clipstack.index.local.database import Database
-from clipstack.index.local.nearest import NearestRows
-from clipstack.index.local.reading import ATTEMPTS, QUERY_IDS, Reader, marks
+from clipstack.index.local.reader import ATTEMPTS, QUERY_IDS, Reader, marks
+from clipstack.index.local.search import NearestRows
 from clipstack.index.schema import CollectionInfo, Row, id_bound
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LocalCollection:
         self._database = database
         self._number = number
         self._note = note
-        self._rows = tables.rows_of(number)
+        self._rows = schema.rows_of(number)
         self._reader = Reader(database, number, info, note)
         self._nearest = NearestRows(self._reader)
 
@@ -96,15 +96,15 @@ class LocalCollection:
 
     def upsert(self, rows: Sequence[Row], *, new: bool = False) -> None:  # noqa: ARG002
         """Write rows, in place of those with the same ids, whose tags stay."""
-        writes.upsert(self._database, self._number, self.info, rows)
+        mutations.upsert(self._database, self._number, self.info, rows)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete the rows of `ids`; returns how many there were."""
-        return writes.delete(self._database, self._number, ids)
+        return mutations.delete(self._database, self._number, ids)
 
     def set_tags(self, tags: Mapping[str, Sequence[str]]) -> None:
         """Give the rows of these ids these tags, in place of those they have."""
-        writes.set_tags(self._database, self._number, tags)
+        mutations.set_tags(self._database, self._number, tags)
 
     def search(
         self,

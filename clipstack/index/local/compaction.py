@@ -20,12 +20,12 @@ import numpy as np
 
 from clipstack.index.base import Compacted
 from clipstack.index.batches import chunks
+from clipstack.index.local import mutations, schema
 from clipstack.index.local import rows as stored
-from clipstack.index.local import tables, writes
 from clipstack.index.local.database import Database
 from clipstack.index.local.filesystem import sync, sync_folder, vectors_folder
-from clipstack.index.local.reading import Reader, state_of
-from clipstack.index.local.vectors import VectorFile
+from clipstack.index.local.reader import Reader, state_of
+from clipstack.index.local.vector_file import VectorFile
 from clipstack.index.schema import CollectionInfo
 
 _MOVED = 2000
@@ -67,13 +67,13 @@ def _delete_damaged(database: Database, number: int, info: CollectionInfo) -> in
     lost = 0
     for damaged in Reader(database, number, info, lambda _: None).damaged_rows():
         with database.writing() as connection:
-            lost += writes.delete_rows(connection, number, damaged)
+            lost += mutations.delete_rows(connection, number, damaged)
     return lost
 
 
 def _move_some(database: Database, number: int, info: CollectionInfo) -> bool:
     """Move the last rows into the first free slots; False when no free slot is left."""
-    rows, free = tables.rows_of(number), tables.free_of(number)
+    rows, free = schema.rows_of(number), schema.free_of(number)
     with database.writing() as connection:
         query = f"SELECT slot FROM {free} ORDER BY slot LIMIT ?"
         targets = [slot for (slot,) in connection.execute(query, (_MOVED,))]
@@ -92,14 +92,14 @@ def _move_some(database: Database, number: int, info: CollectionInfo) -> bool:
         count = state_of(connection, number).rows
         if not moves:
             count = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
-        writes.set_state(connection, number, used, count)
+        mutations.set_state(connection, number, used, count)
     return bool(moves)
 
 
 def _move(
     connection: sqlite3.Connection, number: int, file: VectorFile, moves: list[_Move]
 ) -> None:
-    rows, free = tables.rows_of(number), tables.free_of(number)
+    rows, free = schema.rows_of(number), schema.free_of(number)
     version = state_of(connection, number).version + 1
     sources = np.array([move.source for move in moves], np.int64)
     content = file.slots(int(sources.max()) + 1)[sources]
@@ -172,7 +172,7 @@ def _copy_later(
     connection: sqlite3.Connection, number: int, old: VectorFile, new: VectorFile, version: int
 ) -> None:
     """Copy the slots that were written after the collection had that version."""
-    query = f"SELECT slot FROM {tables.rows_of(number)} WHERE version > ? ORDER BY slot"
+    query = f"SELECT slot FROM {schema.rows_of(number)} WHERE version > ? ORDER BY slot"
     written = [slot for (slot,) in connection.execute(query, (version,))]
     for some in chunks(written, max(1, _COPIED_BYTES // old.slot_bytes)):
         content = old.slots(some[-1] + 1)[np.array(some, np.int64)]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
-from clipstack.index.local import opening, tables
-from clipstack.index.local.explaining import DamagedError, explained, explained_os, unwritable
+from clipstack.index.local import access, schema
+from clipstack.index.local.errors import DamagedError, explained, explained_os, unwritable
 from clipstack.index.local.filesystem import (
     make_folder,
     network_type,
@@ -50,7 +50,7 @@ class _Opened:
 
     sqlite: sqlite3.Connection
     refusal: ClipstackError | None = None
-    signature: opening.Signature | None = None
+    signature: access.Signature | None = None
 
 
 class Database:
@@ -77,7 +77,7 @@ class Database:
             )
         self.path = path
         self.wait = wait
-        self._is_new = create and not opening.is_there(path)
+        self._is_new = create and not access.is_there(path)
         self._lock = threading.Lock()
         self._connections: dict[int, _Opened] = {}
         self._unchecked = 0  # bytes of the WAL that a checkpoint could not put into the file
@@ -173,12 +173,12 @@ class Database:
         SQLite's own checkpoints run beside writers; until 3.51.3 two of those and a writer could
         lose pages (https://www.sqlite.org/wal.html#walresetbug). This one keeps writers out.
         """
-        size = opening.size(self.path, "-wal")
+        size = access.size(self.path, "-wal")
         if size < _WAL_BYTES + self._unchecked:
             return
         with contextlib.suppress(sqlite3.OperationalError):  # the WAL stays, and is tried again
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self._unchecked = opening.size(self.path, "-wal")
+        self._unchecked = access.size(self.path, "-wal")
 
     def _open(self) -> None:
         if self._is_new:
@@ -208,7 +208,7 @@ class Database:
         thread = threading.get_ident()
         opened = self._connections.get(thread)
         if opened and opened.signature and not opened.sqlite.in_transaction:
-            changed = anew or opened.signature != opening.signature(self.path)
+            changed = anew or opened.signature != access.signature(self.path)
             if changed:
                 opened.sqlite.close()
                 opened = None
@@ -219,34 +219,34 @@ class Database:
         return opened
 
     def _connect(self) -> _Opened:
-        there = opening.is_there(self.path)
+        there = access.is_there(self.path)
         writable = not there or os.access(self.path, os.W_OK)
         refusal = None if writable else unwritable(self.path)
         # A reader that shares the WAL makes files beside it, which its writer can't use if they
         # are another user's.
-        if writable or opening.is_used(self.path):
+        if writable or access.is_used(self.path):
             try:
-                return _Opened(self._sqlite(opening.shared(create=self._is_new)), refusal)
+                return _Opened(self._sqlite(access.shared(create=self._is_new)), refusal)
             except sqlite3.Error as error:
-                if not there or not opening.is_about_the_place(error):
+                if not there or not access.is_about_the_place(error):
                     raise explained(self.path, error, self.wait) from error
                 refusal = unwritable(self.path)
-                if opening.is_about_the_disk(error):
+                if access.is_about_the_disk(error):
                     refusal = explained(self.path, error, self.wait)
-        signature = opening.signature(self.path)
+        signature = access.signature(self.path)
         with self.errors():
-            return _Opened(self._sqlite(opening.as_it_lies(self.path)), refusal, signature)
+            return _Opened(self._sqlite(access.as_it_lies(self.path)), refusal, signature)
 
-    def _sqlite(self, access: opening.Access) -> sqlite3.Connection:
+    def _sqlite(self, way: access.Access) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?{access.query}",
+            f"{self.path.absolute().as_uri()}?{way.query}",
             uri=True,
             timeout=self.wait,
             isolation_level=None,
             check_same_thread=False,
         )
         try:
-            if access.alone:
+            if way.alone:
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
@@ -260,21 +260,21 @@ class Database:
         """Check whose file it is, and bring its schema up to date."""
         with self.reading():
             version = self._version(connection)
-        if version < len(tables.MIGRATIONS):
+        if version < len(schema.MIGRATIONS):
             self._migrate(connection)
         # Also says whether the file can be read at all, in WAL mode.
         connection.execute("SELECT count(*) FROM collections").fetchone()
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The version of the schema; 0 of an empty file."""
-        if connection.execute("PRAGMA application_id").fetchone()[0] != tables.APPLICATION_ID:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
             self._require_empty(connection)
             return 0
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(tables.MIGRATIONS):
+        if version > len(schema.MIGRATIONS):
             raise ClipstackError(
                 f"{self.path}: made by a newer clipstack (schema {version}, this one knows "
-                f"{len(tables.MIGRATIONS)})",
+                f"{len(schema.MIGRATIONS)})",
                 hint="Upgrade clipstack, or use another file with CLIPSTACK_DATABASE.",
             )
         return version
@@ -310,11 +310,11 @@ class Database:
         connection.execute("BEGIN IMMEDIATE")
         try:
             done = connection.execute("PRAGMA user_version").fetchone()[0]
-            for step in tables.MIGRATIONS[done:]:
+            for step in schema.MIGRATIONS[done:]:
                 for statement in step:
                     connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {tables.APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {len(tables.MIGRATIONS)}")
+            connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
             connection.commit()
         except BaseException:
             connection.rollback()

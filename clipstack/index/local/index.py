@@ -11,11 +11,11 @@ from pathlib import Path
 from clipstack.errors import ClipstackError, UsageError
 from clipstack.index import naming
 from clipstack.index.base import Compacted, Described
-from clipstack.index.local import compaction, tables
+from clipstack.index.local import compaction, schema
 from clipstack.index.local.collection import LocalCollection
 from clipstack.index.local.database import Database
 from clipstack.index.local.filesystem import sync_folder, vectors_folder
-from clipstack.index.local.vectors import VectorFile
+from clipstack.index.local.vector_file import VectorFile
 from clipstack.index.schema import CollectionInfo, Model
 from clipstack.index.vector_index import AUTOINDEX, FLAT, VectorIndex
 
@@ -100,7 +100,7 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
                 (name, info.to_description()),
             ).lastrowid
             assert number is not None
-            for statement in tables.create(number):
+            for statement in schema.create(number):
                 connection.execute(statement)
             file = VectorFile(vectors_folder(self._path) / f"{number}-1.f32", info.dimension)
             file.path.unlink(missing_ok=True)  # of a creation that was cut off
@@ -119,7 +119,7 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
             naming.require_own_name(own, name)
             connection.execute("DELETE FROM aliases WHERE collection = ?", (number,))
             connection.execute("DELETE FROM collections WHERE number = ?", (number,))
-            for statement in tables.drop(number):
+            for statement in schema.drop(number):
                 connection.execute(statement)
         compaction.remove_leftovers(self._database)
         return rows

@@ -9,25 +9,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipstack.index.base import Hit
-from clipstack.index.local import tables
+from clipstack.index.keywords import FOR_FILTERS, shown, with_words
+from clipstack.index.local import schema
 from clipstack.index.schema import Row
-from clipstack.index.words import FOR_FILTERS, shown, with_words
 
 if TYPE_CHECKING:
     from clipstack.index.schema import Vector
 
-STORED = ", ".join(tables.ROW_COLUMNS)
+STORED = ", ".join(schema.ROW_COLUMNS)
 """The columns that make a row, in the order `row` and `fields` take them."""
 HIT_COLUMNS = "id, slot, version, path, width, height, format, size, taken_at, facts"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_INSERTED = ("slot", *tables.ROW_COLUMNS, "lat", "lon", "version")
+_INSERTED = ("slot", *schema.ROW_COLUMNS, "lat", "lon", "version")
 
 
 def insert(
     connection: sqlite3.Connection, number: int, rows: Iterable[tuple[int, Row]], version: int
 ) -> None:
     """Insert rows of the collection `number`, each with its slot."""
-    table = tables.rows_of(number)
+    table = schema.rows_of(number)
     marks = ", ".join("?" * len(_INSERTED))
     given = list(rows)
     connection.executemany(
@@ -51,7 +51,7 @@ def insert_words(
 ) -> None:
     """Keep what filters look for in the facts of rows, by their slots."""
     connection.executemany(
-        f"INSERT OR IGNORE INTO {tables.words_of(number)} VALUES (?, ?, ?)", _words(rows)
+        f"INSERT OR IGNORE INTO {schema.words_of(number)} VALUES (?, ?, ?)", _words(rows)
     )
 
 
@@ -60,7 +60,7 @@ def delete_words(
 ) -> None:
     """Forget what filters look for in the facts of rows, by their slots."""
     connection.executemany(
-        f"DELETE FROM {tables.words_of(number)} WHERE kind = ? AND word = ? AND slot = ?",
+        f"DELETE FROM {schema.words_of(number)} WHERE kind = ? AND word = ? AND slot = ?",
         _words(rows),
     )
 
@@ -77,11 +77,11 @@ def delete(
     connection: sqlite3.Connection, number: int, rows: Sequence[tuple[int, str | None]]
 ) -> None:
     """Delete rows, given by slot and facts, and mark their slots as free."""
-    table = tables.rows_of(number)
+    table = schema.rows_of(number)
     slots = [(slot,) for slot, _ in rows]
     delete_words(connection, number, ((slot, loaded(facts)) for slot, facts in rows if facts))
     connection.executemany(f"DELETE FROM {table} WHERE slot = ?", slots)
-    connection.executemany(f"INSERT INTO {tables.free_of(number)} VALUES (?)", slots)
+    connection.executemany(f"INSERT INTO {schema.free_of(number)} VALUES (?)", slots)
 
 
 def row(values: Sequence[Any], vector: Vector) -> Row:
@@ -97,7 +97,7 @@ def row(values: Sequence[Any], vector: Vector) -> Row:
 def fields(values: Sequence[Any]) -> dict[str, Any]:
     """The fields of a row from the columns `STORED`, dynamic ones beside the fixed ones."""
     *fixed, facts = values
-    return {**loaded(facts), **dict(zip(tables.ROW_COLUMNS, fixed, strict=False))}
+    return {**loaded(facts), **dict(zip(schema.ROW_COLUMNS, fixed, strict=False))}
 
 
 def hit(values: Sequence[Any], score: float) -> Hit:

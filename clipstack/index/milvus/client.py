@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from clipstack.index.milvus import faults
-from clipstack.patience import Interrupted, Patience
+from clipstack.index.milvus import errors
+from clipstack.retry import InterruptError, RetryPolicy
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -56,7 +56,7 @@ class Client:
         patience: with a server that goes away.
     """
 
-    def __init__(self, client: MilvusClient, where: str, patience: Patience) -> None:
+    def __init__(self, client: MilvusClient, where: str, patience: RetryPolicy) -> None:
         self._client = client
         self.where = where
         self._patience = patience
@@ -77,9 +77,9 @@ class Client:
             try:
                 answer = self._attempt(getattr(self._client, name), *args, **options)
             except Exception as error:
-                fault = faults.of(error, self.where)
+                fault = errors.of(error, self.where)
                 if self._cut or (fault and fault.passing and self._is_stopped):
-                    raise Interrupted from None
+                    raise InterruptError from None
                 if fault is None:
                     raise
                 if not (fault.passing and name in _REPEATABLE):

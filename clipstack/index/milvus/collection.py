@@ -10,10 +10,10 @@ from clipstack.errors import ClipstackError
 from clipstack.index.base import MAX_LIMIT, Hit, Known, Tagged
 from clipstack.index.batches import chunks
 from clipstack.index.filters.to_milvus import literal, to_milvus
-from clipstack.index.milvus import indexes, schema
+from clipstack.index.keywords import shown, with_words
+from clipstack.index.milvus import index_types, schema
 from clipstack.index.milvus.client import Client
 from clipstack.index.schema import MAX_PATH_BYTES, CollectionInfo, Row, id_bound
-from clipstack.index.words import shown, with_words
 
 if TYPE_CHECKING:
     from clipstack.index.filters.syntax import Expression
@@ -156,7 +156,7 @@ class MilvusCollection:
         params: Mapping[str, Any] | None = None,
     ) -> list[list[Hit]]:
         """The rows nearest to each of `vectors`, best first."""
-        given = indexes.for_search(params or {}, limit + offset)
+        given = index_types.for_search(params or {}, limit + offset)
         hits: list[list[Hit]] = []
         for queries in chunks(vectors.tolist(), max(1, _ANSWER_ROWS // limit)):
             answers = self._client.search(

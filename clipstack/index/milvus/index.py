@@ -13,13 +13,13 @@ from typing import Any
 from clipstack.errors import ClipstackError, NotFoundError
 from clipstack.index import naming
 from clipstack.index.base import Compacted, Described
-from clipstack.index.milvus import indexes, loading, schema
+from clipstack.index.milvus import index_types, loading, schema
 from clipstack.index.milvus.client import Client
 from clipstack.index.milvus.collection import MilvusCollection, count
 from clipstack.index.milvus.server import Server, Tls
 from clipstack.index.schema import CollectionInfo, Model
 from clipstack.index.vector_index import VectorIndex
-from clipstack.patience import Patience
+from clipstack.retry import RetryPolicy
 
 _POLL_SECONDS = 0.5
 _FLUSH_SECONDS = 120.0
@@ -51,7 +51,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
         database: str = "",
         tls: Tls | None = None,
         wait: float,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         self.where = uri
         self._server = Server(
@@ -87,7 +87,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
         description = self._description(name)
         own = description["collection_name"]
         info = CollectionInfo.from_description(own, description.get("description", ""))
-        index = indexes.describe(self._client, own) if info else None
+        index = index_types.describe(self._client, own) if info else None
         loaded = loading.is_loaded(self._client, own)
         rows = count(self._client, own) if loaded else self._counted(own)
         return Described(own, rows, info, index, loaded, _aliases(description))
@@ -103,7 +103,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
 
     def check_vector_index(self, wanted: VectorIndex) -> VectorIndex:
         """The index with Milvus' parameters; which types it has shows when it makes one."""
-        return indexes.with_defaults(wanted)
+        return index_types.with_defaults(wanted)
 
     def create(
         self, name: str, model: Model, metric: str, index: VectorIndex | None = None

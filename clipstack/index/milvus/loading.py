@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
-from clipstack.index.milvus import indexes
+from clipstack.index.milvus import index_types
 from clipstack.index.milvus.client import Client
 from clipstack.index.schema import CollectionInfo
 from clipstack.index.vector_index import VectorIndex
@@ -33,9 +33,11 @@ def make_index(client: Client, info: CollectionInfo, wanted: VectorIndex) -> Non
     Raises:
         ClipstackError: Milvus does not make that one.
     """
-    index = indexes.with_defaults(wanted)
+    index = index_types.with_defaults(wanted)
     try:
-        client.create_index(info.name, indexes.to_milvus(client, index, info.metric), sync=False)
+        client.create_index(
+            info.name, index_types.to_milvus(client, index, info.metric), sync=False
+        )
     except UnreachableError:
         raise
     except ClipstackError as error:
@@ -60,7 +62,7 @@ def load(client: Client, info: CollectionInfo, *, patience: float) -> None:
     """
     if is_loaded(client, info.name):
         return
-    if indexes.describe(client, info.name) is None:
+    if index_types.describe(client, info.name) is None:
         make_index(client, info, VectorIndex())
     client.load_collection(info.name, _async=True)
     reached, moved = -1.0, time.monotonic()

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipstack.index.base import Hit
+from clipstack.index.keywords import shown, with_words
 from clipstack.index.schema import FACTS, ID_LENGTH, MAX_PATH_BYTES, CollectionInfo, Row
-from clipstack.index.words import shown, with_words
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from clipstack.errors import UnreachableError, UsageError
-from clipstack.index.milvus import faults
+from clipstack.index.milvus import errors
 from clipstack.index.milvus.client import Client, grpc_options
-from clipstack.patience import Patience
+from clipstack.retry import RetryPolicy
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Server(AbstractContextManager["Server"]):
         database: str = "",
         tls: Tls | None = None,
         wait: float,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         """Connect.
 
@@ -97,7 +97,7 @@ class Server(AbstractContextManager["Server"]):
         self.uri = uri
         options = (tls or Tls()).options()
         connected = _connect(self.uri, token, database, options, wait)
-        self.client = Client(connected, self.uri, patience or Patience(wait))
+        self.client = Client(connected, self.uri, patience or RetryPolicy(wait))
         if patience:
             self.client.cut_off_after(patience.stop)
 
@@ -145,7 +145,7 @@ def _connect(uri: str, token: str, database: str, tls: dict[str, Any], wait: flo
             client.list_collections(retry_times=0)
             return client
         except Exception as error:
-            fault = faults.of(error, uri)
+            fault = errors.of(error, uri)
             if fault is None:
                 raise
             if not fault.passing:

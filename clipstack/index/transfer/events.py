@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from clipstack.patience import Waiting
+from clipstack.retry import Waiting
 
 
 class Events(Waiting, Protocol):

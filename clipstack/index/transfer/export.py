@@ -12,10 +12,10 @@ from clipstack.errors import NotFoundError, UsageError
 from clipstack.index.base import Collection
 from clipstack.index.connect import connect
 from clipstack.index.schema import CollectionInfo, Row
-from clipstack.index.transfer import files
-from clipstack.index.transfer.columns import rows_at_once
+from clipstack.index.transfer import exchange_files
 from clipstack.index.transfer.events import Events
-from clipstack.patience import Interrupted, Patience, ctrl_c
+from clipstack.index.transfer.exchange_format import rows_at_once
+from clipstack.retry import InterruptError, RetryPolicy, deferred_sigint
 from clipstack.settings import Settings
 
 
@@ -43,7 +43,7 @@ def check(file: str) -> None:
         NotFoundError: there is no such folder to write it to.
         PrerequisiteError: what writes such files is not installed.
     """
-    files.check_kind(file)
+    exchange_files.check_kind(file)
     folder = Path(file).absolute().parent
     if Path(file).is_dir():
         raise UsageError(f"{file}: is a folder", hint="Name a file in it.")
@@ -60,17 +60,17 @@ def export(settings: Settings, name: str, file: str, events: Events) -> Exported
         Interrupted: by Ctrl-C; what was there stays.
     """
     started = time.monotonic()
-    patience = Patience(settings.patience, events)
-    with ctrl_c(patience.stop), connect(settings, patience=patience) as index:
+    patience = RetryPolicy(settings.patience, events)
+    with deferred_sigint(patience.stop), connect(settings, patience=patience) as index:
         collection = index.collection(name, patience=settings.patience, note=events.note)
         info = collection.info
         events.total = collection.count()
         path = Path(file).absolute()
         rows = 0
-        with files.written(path, info, events.total) as sink:
+        with exchange_files.written(path, info, events.total) as sink:
             for group in _groups(collection, rows_at_once(info.dimension)):
                 if patience.stop.is_set():
-                    raise Interrupted
+                    raise InterruptError
                 sink.write(group)
                 rows += len(group)
                 events.done(len(group))

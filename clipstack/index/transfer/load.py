@@ -15,15 +15,15 @@ from clipstack.index.base import Collection, Index
 from clipstack.index.connect import connect
 from clipstack.index.naming import check_name
 from clipstack.index.schema import CollectionInfo, Model, Row
-from clipstack.index.transfer import agreement, files
-from clipstack.index.transfer.checks import Checker
+from clipstack.index.transfer import compatibility, exchange_files
 from clipstack.index.transfer.events import Events
-from clipstack.index.transfer.writing import Pace, Writer
-from clipstack.patience import Interrupted, Patience, ctrl_c
+from clipstack.index.transfer.validation import Checker
+from clipstack.index.transfer.writer import Pace, Writer
+from clipstack.retry import InterruptError, RetryPolicy, deferred_sigint
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.index.transfer.columns import Batch, Problem, Source
+    from clipstack.index.transfer.exchange_format import Batch, Problem, Source
 
 MOST_EXAMPLES = 100
 _STAYS = "What is imported stays; run the same command again to import all."
@@ -108,24 +108,24 @@ def load(
         ClipstackError: a file is damaged, or its vectors don't belong into the collection.
     """
     started = time.monotonic()
-    found = _look(files.expand(patterns), events)
+    found = _look(exchange_files.expand(patterns), events)
     name = _collection_name(settings, found)
     if found.silent and settings.is_default("model"):
         raise UsageError(
             f"{found.silent}: does not say whose vectors it holds",
             hint="Name the model that made them with --model NAME.",
         )
-    patience = Patience(settings.patience, events, hint=_STAYS)
-    with ctrl_c(patience.stop), connect(settings, create=True, patience=patience) as index:
-        info = agreement.existing(index, name)
+    patience = RetryPolicy(settings.patience, events, hint=_STAYS)
+    with deferred_sigint(patience.stop), connect(settings, create=True, patience=patience) as index:
+        info = compatibility.existing(index, name)
         model, metric = _checked(settings, found, info, named_model, events)
         loaded = Loaded(
-            info or agreement.created(index, settings, name, model, metric),
+            info or compatibility.created(index, settings, name, model, metric),
             found.paths,
             created=info is None,
         )
         events.total = found.rows
-        with contextlib.suppress(Interrupted):
+        with contextlib.suppress(InterruptError):
             _load_all(settings, index, loaded, patience, events)
     loaded.interrupted = patience.stop.is_set()
     loaded.seconds = time.monotonic() - started
@@ -143,7 +143,7 @@ def _look(paths: list[str], events: Events) -> _Files:
     dimensions: dict[int, str] = {}
     unused: dict[str, None] = {}
     for path in paths:
-        with contextlib.closing(files.open_source(path)) as source:
+        with contextlib.closing(exchange_files.open_source(path)) as source:
             rows += source.rows
             unused |= dict.fromkeys(source.unused)
             if source.dimension is not None:
@@ -188,9 +188,9 @@ def _checked(
     metric = settings.metric
     if found.described is not None:
         path, description = found.described
-        model = agreement.NamedModel.of(description)
+        model = compatibility.NamedModel.of(description)
         if info is not None:
-            agreement.require_same_vectors(info, model, path)
+            compatibility.require_same_vectors(info, model, path)
             if info.metric != description.metric:
                 events.note(f"{info.name} compares by {info.metric}, not by {description.metric}.")
         if settings.origins.get("metric") != "--metric":
@@ -220,7 +220,7 @@ def _checked(
 
 
 def _load_all(
-    settings: Settings, index: Index, loaded: Loaded, patience: Patience, events: Events
+    settings: Settings, index: Index, loaded: Loaded, patience: RetryPolicy, events: Events
 ) -> None:
     collection = index.collection(loaded.info.name, patience=settings.patience, note=events.note)
     try:
@@ -240,7 +240,7 @@ def _load_all(
 def _batches(loaded: Loaded) -> Iterator[tuple[Source, Batch]]:
     """All batches of all files, one after the other."""
     for path in loaded.files:
-        with contextlib.closing(files.open_source(path)) as source:
+        with contextlib.closing(exchange_files.open_source(path)) as source:
             for batch in source.batches(loaded.info.dimension):
                 yield source, batch
 

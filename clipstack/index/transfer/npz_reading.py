@@ -17,8 +17,8 @@ import numpy as np
 
 from clipstack.errors import ClipstackError
 from clipstack.index.schema import CollectionInfo
-from clipstack.index.transfer import checks
-from clipstack.index.transfer.columns import (
+from clipstack.index.transfer import validation
+from clipstack.index.transfer.exchange_format import (
     MAX_BATCH_BYTES,
     METADATA,
     ORDER,
@@ -208,7 +208,7 @@ class _Column:
             if numbers.dtype.kind != "f":
                 whole: list[int] = numbers.tolist()
                 return whole
-            return checks.whole_numbers(self.name, numbers.tolist(), problems)
+            return validation.whole_numbers(self.name, numbers.tolist(), problems)
         if self.offsets is not None:
             texts = self._texts(count, self.offsets)
         else:
@@ -220,7 +220,7 @@ class _Column:
             try:
                 found.append(data.decode() or None)
             except UnicodeDecodeError:
-                problems.setdefault(number, checks.not_text(self.name))
+                problems.setdefault(number, validation.not_text(self.name))
                 found.append(None)
         return found
 
@@ -288,7 +288,7 @@ def _batch(first: int, count: int, columns: Mapping[str, _Column], dimension: in
         vectors = columns["vector"].elements.read(count).astype(np.float32, copy=False)
     if vectors.shape[1] != dimension:
         detail = f"{vectors.shape[1]} numbers, not {dimension}"
-        problems = dict.fromkeys(range(count), Problem(checks.WRONG_DIMENSION, detail))
+        problems = dict.fromkeys(range(count), Problem(validation.WRONG_DIMENSION, detail))
         vectors = np.zeros((count, dimension), np.float32)
     return Batch(first, values, vectors, problems)
 
@@ -299,7 +299,7 @@ def _characters(name: str, texts: Sequence[str], problems: dict[int, Problem]) -
         try:
             text.encode()
         except UnicodeEncodeError:
-            problems.setdefault(number, checks.not_text(name))
+            problems.setdefault(number, validation.not_text(name))
             text = ""
         found.append(text or None)
     return found

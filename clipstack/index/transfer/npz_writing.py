@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from clipstack.index.schema import CollectionInfo, Row
-from clipstack.index.transfer.columns import (
+from clipstack.index.transfer.exchange_format import (
     METADATA,
     TEXTS,
     WHOLE_NUMBERS,

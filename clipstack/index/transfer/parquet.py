@@ -12,8 +12,8 @@ import numpy as np
 
 from clipstack.errors import ClipstackError, PrerequisiteError
 from clipstack.index.schema import CollectionInfo, Row
-from clipstack.index.transfer import checks
-from clipstack.index.transfer.columns import (
+from clipstack.index.transfer import validation
+from clipstack.index.transfer.exchange_format import (
     METADATA,
     ORDER,
     REQUIRED,
@@ -246,7 +246,7 @@ def _texts(name: str, array: Any, problems: dict[int, Problem]) -> Sequence[str 
         try:
             found.append(None if data is None else data.decode())
         except UnicodeDecodeError:
-            problems.setdefault(number, checks.not_text(name))
+            problems.setdefault(number, validation.not_text(name))
             found.append(None)
     return found
 
@@ -262,7 +262,7 @@ def _whole_numbers(name: str, array: Any, problems: dict[int, Problem]) -> Seque
             array.to_pylist() if array.null_count else array.to_numpy().tolist()
         )
         return exact
-    return checks.whole_numbers(name, array.to_pylist(), problems)
+    return validation.whole_numbers(name, array.to_pylist(), problems)
 
 
 def _vectors(array: Any, dimension: int, problems: dict[int, Problem]) -> Matrix:
@@ -281,10 +281,10 @@ def _vectors(array: Any, dimension: int, problems: dict[int, Problem]) -> Matrix
     numbers = array.values.to_numpy(zero_copy_only=False)  # a number that is null becomes NaN
     there = array.is_valid().to_numpy(zero_copy_only=False)
     for number in np.flatnonzero(~there).tolist():
-        problems[number] = Problem(checks.NO_VECTOR)
+        problems[number] = Problem(validation.NO_VECTOR)
     for number in np.flatnonzero(there & (lengths != dimension)).tolist():
         detail = f"{lengths[number]} numbers, not {dimension}"
-        problems[number] = Problem(checks.WRONG_DIMENSION, detail)
+        problems[number] = Problem(validation.WRONG_DIMENSION, detail)
     whole = there & (lengths == dimension)
     with np.errstate(over="ignore"):  # found as not finite
         if whole.all() and count and (np.diff(starts) == dimension).all():

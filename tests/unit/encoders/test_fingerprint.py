@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
-from clipstack.encoders.fingerprint import cache_file
-from clipstack.encoders.models import describe
+from clipstack.encoders.models.catalog import describe
+from clipstack.encoders.models.fingerprint import cache_file
 from tests import models
 
 

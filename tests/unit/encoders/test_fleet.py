@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipstack.encoders import fleet, load, requests
-from clipstack.encoders.remote import RemoteEncoder
+from clipstack.encoders import load
+from clipstack.encoders.remote import client, pool
+from clipstack.encoders.remote.encoder import RemoteEncoder
 from clipstack.errors import ClipstackError, UnreachableError
-from clipstack.patience import Interrupted, Patience
+from clipstack.retry import InterruptError, RetryPolicy
 from tests.serving import Served, free_port, served
 from tests.unit.encoders import services
 from tests.unit.encoders.services import status, vectors
@@ -62,7 +63,7 @@ def test_both_work_and_the_order_is_kept(serve: services.Start) -> None:
 def test_one_that_fails_is_left_out_and_tried_again(serve: services.Start) -> None:
     told = Told()
     (one, flaky), (two, _) = serve(vectors, *[None] * 3, vectors), serve(vectors)
-    encoder = RemoteEncoder(f"{one} {two}", patience=Patience(30, told))
+    encoder = RemoteEncoder(f"{one} {two}", patience=RetryPolicy(30, told))
     until = time.monotonic() + 30
     while len(flaky.asked) < 6:
         assert encoder.encode_images(numbered(200))[:, 0].tolist() == list(range(200))
@@ -101,7 +102,7 @@ def test_different_models_are_refused(serve: services.Start) -> None:
 def test_patience_ends_when_nobody_answers(serve: services.Start) -> None:
     told = Told()
     (one, _), (two, _) = (serve(vectors, status(503, "loading")) for _ in range(2))
-    encoder = RemoteEncoder(f"{one} {two}", patience=Patience(2.5, told, hint="Later."))
+    encoder = RemoteEncoder(f"{one} {two}", patience=RetryPolicy(2.5, told, hint="Later."))
     with pytest.raises(UnreachableError, match=r"all encoders: away for [23] s.*loading") as error:
         encoder.encode_texts(["7"])
     assert error.value.hint == "Later."
@@ -111,8 +112,8 @@ def test_patience_ends_when_nobody_answers(serve: services.Start) -> None:
 def test_one_that_takes_requests_and_never_answers(
     serve: services.Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet, "_SLOW_SECONDS", 0.5)
-    monkeypatch.setattr(requests, "_PROBE_SECONDS", 0.5)
+    monkeypatch.setattr(pool, "_SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(client, "_PROBE_SECONDS", 0.5)
     ended = threading.Event()
 
     def hang(path: str, body: bytes) -> services.Answer:
@@ -121,10 +122,10 @@ def test_one_that_takes_requests_and_never_answers(
 
     (one, _), (two, _) = serve(vectors, hang), serve(vectors)
     told = Told()
-    both = RemoteEncoder(f"{one} {two}", patience=Patience(60, told))
+    both = RemoteEncoder(f"{one} {two}", patience=RetryPolicy(60, told))
     for _ in range(8):
         assert both.encode_images(numbered(100))[:, 0].tolist() == list(range(100))
-    alone = RemoteEncoder(serve(vectors, hang)[0], patience=Patience(2))
+    alone = RemoteEncoder(serve(vectors, hang)[0], patience=RetryPolicy(2))
     with pytest.raises(UnreachableError, match="gives no answer"):
         alone.encode_texts(["7"])
     ended.set()
@@ -132,10 +133,10 @@ def test_one_that_takes_requests_and_never_answers(
 
 def test_ctrl_c_ends_a_wait(serve: services.Start) -> None:
     url, _ = serve(vectors, status(503, "loading"))
-    patience = Patience(60)
+    patience = RetryPolicy(60)
     encoder = RemoteEncoder(url, patience=patience)
     threading.Timer(0.5, patience.stop.set).start()
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptError):
         encoder.encode_texts(["7"])
 
 
@@ -152,7 +153,7 @@ def test_one_of_two_services_is_killed(two: list[Served], tmp_path: Path) -> Non
     here = load("shapes").encode_images(pixels)
     told = Told()
     urls = " ".join(service.url for service in two)
-    encoder = RemoteEncoder(urls, patience=Patience(60, told))
+    encoder = RemoteEncoder(urls, patience=RetryPolicy(60, told))
 
     def kill() -> None:
         while two[1].metric("bentoml_service_request_total") < 10:

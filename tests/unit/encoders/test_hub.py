@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.encoders.hub import _within, needed, parse
-from clipstack.encoders.models import describe, list_models, resolve
+from clipstack.encoders.models.catalog import describe, list_models, resolve
+from clipstack.encoders.models.hub import _within, needed, parse
 from clipstack.errors import PrerequisiteError
 from tests.unit.encoders.hub_server import COMMIT, serving
 
 # huggingface_hub reads HF_ENDPOINT and HF_HOME when it is imported, hence the processes.
 PULL = """
 import json, sys
-from clipstack.encoders import models
+from clipstack.encoders.models import catalog as models
 from clipstack.errors import ClipstackError
 seen = []
 try:

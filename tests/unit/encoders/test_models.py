@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.encoders.hub import cache_folder
-from clipstack.encoders.models import RECOMMENDED, describe, list_models, pull, resolve
+from clipstack.encoders.models.catalog import (
+    RECOMMENDED,
+    describe,
+    list_models,
+    pull,
+    resolve,
+)
+from clipstack.encoders.models.hub import cache_folder
 from clipstack.errors import ExitCode, NotFoundError, PrerequisiteError, UsageError
 from clipstack.images.geometry import Geometry
 from tests import models
@@ -304,7 +310,7 @@ def test_describing_imports_nothing_heavy(clip, cached):
 import sys
 from clipstack.encoders import base
 assert "numpy" not in sys.modules
-from clipstack.encoders.models import describe, list_models, resolve
+from clipstack.encoders.models.catalog import describe, list_models, resolve
 describe(resolve({str(clip)!r}, download=False))
 describe(resolve("org/tiny", download=True))
 list_models()

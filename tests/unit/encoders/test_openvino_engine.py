@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from clipstack import encoders
-from clipstack.encoders import choice, export
-from clipstack.encoders.models import describe, resolve
+from clipstack.encoders import choice
+from clipstack.encoders.models.catalog import describe, resolve
+from clipstack.encoders.openvino import export
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 from clipstack.scenes import demo_scenes
 from tests import models
@@ -179,7 +180,9 @@ def test_an_export_is_made_once_and_told_of(clip, monkeypatch, tmp_path):
     encoders.load(str(clip), engine="openvino", say=said.append)
     assert len(said) == 1
     (made,) = [path for path in (tmp_path / "openvino").iterdir() if path.is_dir()]
-    assert json.loads((made / export.FACTS).read_text())["fingerprint"].startswith(made.name[:32])
+    assert json.loads((made / export.MANIFEST).read_text())["fingerprint"].startswith(
+        made.name[:32]
+    )
 
 
 def test_a_model_that_cannot_be_loaded_leaves_nothing_behind(copied, monkeypatch, tmp_path):

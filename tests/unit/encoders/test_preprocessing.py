@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clipstack.encoders.models import describe
-from clipstack.encoders.preprocessing import read_preprocessing
+from clipstack.encoders.models.catalog import describe
+from clipstack.encoders.models.preprocessing import read_preprocessing
 from clipstack.errors import PrerequisiteError
 from clipstack.images.geometry import Geometry
 from tests import models

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from clipstack import encoders
-from clipstack.encoders import choice, export, quantize, quantized
-from clipstack.encoders.agreement import compare, worst
-from clipstack.encoders.models import describe, resolve
-from clipstack.encoders.openvino_engine import OpenVinoEncoder
+from clipstack.encoders import choice
+from clipstack.encoders.models.catalog import describe, resolve
+from clipstack.encoders.openvino import export, int8_store, quantization
+from clipstack.encoders.openvino.encoder import OpenVinoEncoder
+from clipstack.encoders.openvino.rank_overlap import compare, worst
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 
 on_x86 = pytest.mark.skipif(not choice.has_openvino(), reason="OpenVINO is for x86")
@@ -92,7 +93,7 @@ def made(tmp_path, monkeypatch):
     info = describe(resolve("shapes", download=False))
     folder = export.exported(info)
     probes = OpenVinoEncoder(info, "fp32").encode_images(export.probe_pictures(info))
-    return info, quantized.keep(info, folder, probes, {"made": 1.0})
+    return info, int8_store.keep(info, folder, probes, {"made": 1.0})
 
 
 @on_x86
@@ -101,10 +102,10 @@ def test_an_int8_has_a_fingerprint_of_its_own_and_is_found(made):
     assert int8.fingerprint != info.fingerprint
     assert len(int8.fingerprint) == 64
     assert int8.quantized_from == info.fingerprint
-    assert quantized.as_int8(info) == int8
-    assert quantized.as_int8(info, int8.fingerprint) == int8
-    assert quantized.as_int8(info, "other") is None
-    assert [one.fingerprint for one in quantized.of(int8)] == [int8.fingerprint]
+    assert int8_store.as_int8(info) == int8
+    assert int8_store.as_int8(info, int8.fingerprint) == int8
+    assert int8_store.as_int8(info, "other") is None
+    assert [one.fingerprint for one in int8_store.of(int8)] == [int8.fingerprint]
 
 
 @on_x86
@@ -132,17 +133,17 @@ def test_the_newest_is_used_and_an_older_one_stays(made, tmp_path):
         (folder / file).write_bytes((export.exported(info) / file).read_bytes())
     with (folder / "image.xml").open("a") as graph:
         graph.write("\n")
-    newer = quantized.keep(info, folder, np.zeros((4, 128), np.float32), {"made": 2.0})
+    newer = int8_store.keep(info, folder, np.zeros((4, 128), np.float32), {"made": 2.0})
     assert newer.fingerprint != first.fingerprint
-    assert quantized.require(info) == newer
-    assert quantized.require(info, first.fingerprint) == first
+    assert int8_store.require(info) == newer
+    assert int8_store.require(info, first.fingerprint) == first
 
 
 @on_x86
 def test_a_cpu_that_computes_it_otherwise_is_noticed(made):
     """As one without VNNI does, where sums of 8-bit products overflow."""
     _, int8 = made
-    file = quantized.folder(int8.fingerprint) / quantized.PROBES
+    file = int8_store.folder(int8.fingerprint) / int8_store.PROBES
     np.save(file, with_noise(np.load(file), 3.0))
     encoder = encoders.load(int8)
     with pytest.raises(ClipstackError, match="int8 on this CPU gives other vectors"):
@@ -152,8 +153,8 @@ def test_a_cpu_that_computes_it_otherwise_is_noticed(made):
 @on_x86
 def test_what_is_not_whole_is_as_if_it_were_not_there(made):
     info, int8 = made
-    (quantized.folder(int8.fingerprint) / "int8.json").write_text('{"schema": 1')
-    assert quantized.kept() == []
+    (int8_store.folder(int8.fingerprint) / "int8.json").write_text('{"schema": 1')
+    assert int8_store.kept() == []
     with pytest.raises(PrerequisiteError) as error:
         encoders.load(info, precision="int8")
     assert "clipstack models optimize shapes --precision int8 --calibrate" in error.value.hint
@@ -163,14 +164,14 @@ def test_what_is_not_whole_is_as_if_it_were_not_there(made):
 def test_it_is_of_one_model_only(made, tmp_path):
     info, _ = made
     other = replace(info, fingerprint="f" * 64)
-    assert quantized.of(other) == []
-    assert quantized.as_int8(other) is None
+    assert int8_store.of(other) == []
+    assert int8_store.as_int8(other) is None
 
 
 def test_nncf_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(PrerequisiteError) as error:
-        quantize.check_installed()
+        quantization.check_installed()
     assert "pip install 'clipstack[optimize]'" in error.value.hint
 
 
@@ -181,11 +182,11 @@ def test_nncf_failing_is_told(tmp_path, monkeypatch):
     info = describe(resolve("shapes", download=False))
     np.save(tmp_path / "pixels.npy", np.zeros((3, 5, 5, 3), np.uint8))
     with pytest.raises(ClipstackError, match="NNCF can't quantise shapes"):
-        quantize.quantize(info, tmp_path / "pixels.npy", Path(tmp_path), "quick")
+        quantization.quantize(info, tmp_path / "pixels.npy", Path(tmp_path), "quick")
 
 
 @on_x86
 def test_facts_are_json(made):
     _, int8 = made
-    facts = json.loads((quantized.folder(int8.fingerprint) / "int8.json").read_text())
+    facts = json.loads((int8_store.folder(int8.fingerprint) / "int8.json").read_text())
     assert facts["model"] == "shapes"

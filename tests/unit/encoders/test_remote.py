@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from clipstack.encoders.remote import RemoteEncoder, checked_url
+from clipstack.encoders.remote.encoder import RemoteEncoder, checked_url
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError, UsageError
 from tests.serving import free_port
 from tests.unit.encoders.services import FINGERPRINT, Start, scripted, status, vectors

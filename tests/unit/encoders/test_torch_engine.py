@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from transformers import AutoModel, AutoProcessor
 
 from clipstack import encoders
-from clipstack.encoders.torch_engine import TorchEncoder
+from clipstack.encoders.torch.encoder import TorchEncoder
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 from clipstack.images.decode import decode
 from tests import models

@@ -11,9 +11,9 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from clipstack.images import about, gps
 from clipstack.images.decode import decode
 from clipstack.images.geometry import Geometry
+from clipstack.images.metadata import description, gps
 from tests.album import exif_of, iptc_of, with_segment, xmp_of, xmp_option
 
 UTF8 = (1, 90, b"\x1b%G")
@@ -67,7 +67,7 @@ def test_camera_lens_place_and_orientation(kind: str) -> None:
     ],
 )
 def test_the_name_of_a_camera(maker: object, model: object, name: str) -> None:
-    assert about.camera(maker, model) == name
+    assert description.camera(maker, model) == name
 
 
 @pytest.mark.parametrize(
@@ -143,14 +143,14 @@ def test_every_text_is_bounded_and_can_be_stored() -> None:
     long = "é" * 5000
     words = [f"{number} {long[:300]}" for number in range(500)]
     said = facts(saved("WebP", xmp=xmp_of(title=long, description=long, subject=words)))
-    assert len(said["title"].encode()) <= about.TITLE_BYTES
-    assert len(said["description"].encode()) <= about.DESCRIPTION_BYTES
-    assert len(said["keywords"]) == about.MOST_KEYWORDS
-    assert max(len(word.encode()) for word in said["keywords"]) <= about.NAME_BYTES
+    assert len(said["title"].encode()) <= description.TITLE_BYTES
+    assert len(said["description"].encode()) <= description.DESCRIPTION_BYTES
+    assert len(said["keywords"]) == description.MOST_KEYWORDS
+    assert max(len(word.encode()) for word in said["keywords"]) <= description.NAME_BYTES
     odd = "a\ud800b\0c\x1b[31md\u2028e\x85f"
-    assert about.clean(odd, 100) == "ab c [31md e f"
-    assert about.clean(b"\xff\xfe\x00ab", 100) == "ÿþ ab"
-    assert about.clean("e\u0301", 100) == "é"
+    assert description.clean(odd, 100) == "ab c [31md e f"
+    assert description.clean(b"\xff\xfe\x00ab", 100) == "ÿþ ab"
+    assert description.clean("e\u0301", 100) == "é"
 
 
 HOSTILE_XMP = {

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from clipstack.images.decode import decode
-from clipstack.images.exif import seconds
 from clipstack.images.geometry import Geometry
+from clipstack.images.metadata.exif import seconds
 from tests.unit.images import samples
 from tests.unit.images.decoding import assert_close, over_white, pixels, saved, tiff
 

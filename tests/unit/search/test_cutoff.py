@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from clipstack import encoders
-from clipstack.encoders import models
-from clipstack.search import background
+from clipstack.encoders.models import catalog
+from clipstack.search import background_phrases
 from clipstack.search.cutoff import Cutoff, boundary, comparable, imitations, soft_maximum
 from tests.concepts import Case, Made, Scenes
 
@@ -18,7 +18,7 @@ METRICS = ["COSINE", "IP", "L2"]
 
 @pytest.fixture(scope="module")
 def shapes():
-    return encoders.load(models.describe(models.resolve("shapes", download=False)))
+    return encoders.load(catalog.describe(catalog.resolve("shapes", download=False)))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def _told_apart(cases: Iterable[Case], phrases: np.ndarray, metric: str) -> tupl
 def test_a_hundred_concepts_that_are_there_and_a_hundred_that_are_not(
     shapes, scenes: Scenes, metric: str
 ) -> None:
-    phrases = background.vectors(shapes.info, lambda: shapes)
+    phrases = background_phrases.vectors(shapes.info, lambda: shapes)
     cases = scenes.cases(20, (200, 500, 1000), seed=20)
     present, absent = _told_apart(cases, phrases, metric)
     assert present >= 0.9
@@ -148,10 +148,12 @@ def test_imitations_are_made_as_the_query_was() -> None:
 
 def test_phrases_are_encoded_once_for_a_model(shapes) -> None:
     said: list[str] = []
-    first = background.vectors(shapes.info, lambda: shapes, said.append)
-    again = background.vectors(shapes.info, lambda: pytest.fail("loaded again"), said.append)
+    first = background_phrases.vectors(shapes.info, lambda: shapes, said.append)
+    again = background_phrases.vectors(
+        shapes.info, lambda: pytest.fail("loaded again"), said.append
+    )
     assert np.array_equal(first, again)
     assert len(said) == 1
-    assert len(set(background.phrases())) == background.PHRASES
+    assert len(set(background_phrases.phrases())) == background_phrases.PHRASES
     unit = first / np.linalg.norm(first, axis=1, keepdims=True)
     assert np.tril(unit @ unit.T, -1).max() < 0.9999, "what is one to the model counts once"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clipstack.search.dates import NoDate, span
+from clipstack.search.dates import DateError, span
 
 
 def at(*moment: int) -> int:
@@ -44,6 +44,6 @@ def test_span(text: str, start: int, end: int) -> None:
     ],
 )
 def test_no_date(text: str, place: int) -> None:
-    with pytest.raises(NoDate) as caught:
+    with pytest.raises(DateError) as caught:
         span(text)
     assert caught.value.place == place

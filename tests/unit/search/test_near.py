@@ -7,7 +7,7 @@ import random
 import pytest
 
 from clipstack.index.filters.syntax import And, Compare, Expression, Field, Or
-from clipstack.search.near import Near, distance
+from clipstack.search.geo import GeoCircle, distance
 
 
 def in_box(box: Expression, lat: float, lon: float) -> bool:
@@ -46,7 +46,7 @@ def test_no_place_of_the_circle_is_outside_the_box() -> None:
     for _ in range(40_000):
         lat = chance.choice([chance.uniform(-90, 90), 90.0, -90.0, 89.9, 0.0])
         lon = chance.choice([chance.uniform(-180, 180), 180.0, -180.0, 179.9])
-        near = Near(lat, lon, 10 ** chance.uniform(-2, 4.4))
+        near = GeoCircle(lat, lon, 10 ** chance.uniform(-2, 4.4))
         reach = near.km / 111
         other = (
             min(90.0, max(-90.0, lat + chance.uniform(-reach, reach))),
@@ -59,15 +59,15 @@ def test_no_place_of_the_circle_is_outside_the_box() -> None:
 
 
 def test_the_box_is_not_much_larger_than_the_circle() -> None:
-    near = Near(48, 11, 50)
+    near = GeoCircle(48, 11, 50)
     assert in_box(near.expression(), 48.4, 11)
     assert not in_box(near.expression(), 48.46, 11)
     assert not in_box(near.expression(), 48, 11.69)
-    assert not in_box(Near(-17, 179.9, 50).expression(), -17, 179)
-    assert not in_box(Near(-17, 179.9, 50).expression(), -17, -179)
+    assert not in_box(GeoCircle(-17, 179.9, 50).expression(), -17, 179)
+    assert not in_box(GeoCircle(-17, 179.9, 50).expression(), -17, -179)
 
 
 @pytest.mark.parametrize("wrong", [(91, 0, 1), (0, 181, 1), (0, 0, 0), (0, 0, float("inf"))])
 def test_no_circle(wrong: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="is"):
-        Near(*wrong)
+        GeoCircle(*wrong)

@@ -14,8 +14,8 @@ import pytest
 
 from clipstack.index.base import Collection, Hit
 from clipstack.index.filters.parse import parse
-from clipstack.index.local.check import check
 from clipstack.index.local.index import LocalIndex
+from clipstack.index.local.integrity import check
 from clipstack.index.schema import Row, row_id
 from tests.faults.workload import row_of, vector_of
 from tests.local_index import in_process

@@ -14,9 +14,9 @@ import pytest
 
 from clipstack.errors import ClipstackError
 from clipstack.index.filters.parse import parse
-from clipstack.index.local import nearest
-from clipstack.index.local.check import check
+from clipstack.index.local import search
 from clipstack.index.local.index import LocalIndex
+from clipstack.index.local.integrity import check
 from clipstack.index.schema import row_id
 from tests.faults.workload import vector_of
 from tests.local_index import DIMENSION, ROWS, findable, numbered, vectors_file
@@ -143,7 +143,7 @@ def test_more_damage_than_a_search_can_pass_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By L2, zeros are nearer than most: they hide what is whole."""
-    monkeypatch.setattr(nearest, "_EXTRA", (0, 4))
+    monkeypatch.setattr(search, "_EXTRA", (0, 4))
     path = tmp_path / "some.db"
     with LocalIndex(path, wait=1, create=True) as index:
         index.create("images", Model(dimension=DIMENSION), "L2")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.index.local import check as local_check
 from clipstack.index.local import database as local_database
-from clipstack.index.local.check import Finding, check
+from clipstack.index.local import integrity as local_check
 from clipstack.index.local.index import LocalIndex
+from clipstack.index.local.integrity import Finding, check
 from clipstack.index.schema import row_id
 from tests.local_index import fill, findable, in_process, numbered
 from tests.material import draw

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from clipstack.errors import ClipstackError
-from clipstack.index.local.check import check
 from clipstack.index.local.index import LocalIndex
+from clipstack.index.local.integrity import check
 from tests.local_index import fill, findable, in_process, numbered
 from tests.material import draw
 from tests.namespaces import read_only, without_rights

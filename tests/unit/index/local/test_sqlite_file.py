@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from clipstack.errors import ClipstackError
-from clipstack.index.local import tables
-from clipstack.index.local.check import check
+from clipstack.index.local import schema
 from clipstack.index.local.index import LocalIndex
+from clipstack.index.local.integrity import check
 from tests.local_index import ROWS, fill, findable
 
 
@@ -95,7 +95,7 @@ class TestSqliteFile:
         self, database: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         step = ("ALTER TABLE collections ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'",)
-        monkeypatch.setattr(tables, "MIGRATIONS", (*tables.MIGRATIONS, step))
+        monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
         for _ in range(2):
             with LocalIndex(database, wait=1) as index:
                 assert findable(index.collection("images"), range(ROWS)) == set(range(ROWS))
@@ -108,7 +108,7 @@ class TestSqliteFile:
     ) -> None:
         step = ("ALTER TABLE collections ADD COLUMN colour TEXT", "DROP TABLE missing")
         with monkeypatch.context() as patch:
-            patch.setattr(tables, "MIGRATIONS", (*tables.MIGRATIONS, step))
+            patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
             with pytest.raises(ClipstackError, match="no such table"):
                 LocalIndex(database, wait=1)
         with LocalIndex(database, wait=1) as index:

@@ -7,7 +7,7 @@ import pytest
 from pymilvus.exceptions import MilvusException
 
 from clipstack.errors import ExitCode
-from clipstack.index.milvus import faults
+from clipstack.index.milvus import errors
 
 WHERE = "http://milvus:19530"
 
@@ -47,7 +47,7 @@ class Rpc(grpc.RpcError):
     ],
 )
 def test_what_passes(error: Exception, words: str, code: int) -> None:
-    fault = faults.of(error, WHERE)
+    fault = errors.of(error, WHERE)
     assert fault is not None
     assert fault.passing
     assert words in fault.error.message
@@ -68,7 +68,7 @@ def test_what_passes(error: Exception, words: str, code: int) -> None:
     ],
 )
 def test_what_does_not(error: Exception, words: str, code: int) -> None:
-    fault = faults.of(error, WHERE)
+    fault = errors.of(error, WHERE)
     assert fault is not None
     assert words in fault.error.message
     assert fault.error.code == ExitCode(code)
@@ -96,7 +96,7 @@ def test_what_does_not(error: Exception, words: str, code: int) -> None:
     ],
 )
 def test_a_bad_filter_is_no_outage(text: str, said: str) -> None:
-    fault = faults.of(MilvusException(65535, text), WHERE)
+    fault = errors.of(MilvusException(65535, text), WHERE)
     assert fault is not None
     assert not fault.passing
     assert fault.error.code == ExitCode.USAGE
@@ -107,10 +107,10 @@ def test_a_bad_filter_is_no_outage(text: str, said: str) -> None:
 
 def test_a_stack_trace_of_milvus_is_left_out() -> None:
     said = "nlist out of range: [1, 65536]: stack trace: /go/src/a.go:1\n/go/src/b.go:2"
-    fault = faults.of(MilvusException(65535, said), WHERE)
+    fault = errors.of(MilvusException(65535, said), WHERE)
     assert fault is not None
     assert fault.error.message == "Milvus answered: nlist out of range: [1, 65536] (code 65535)"
 
 
 def test_other_errors_are_not_milvus() -> None:
-    assert faults.of(ValueError("no"), WHERE) is None
+    assert errors.of(ValueError("no"), WHERE) is None

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from clipstack.index.schema import CollectionInfo, row_id
-from clipstack.index.transfer.checks import Checker
-from clipstack.index.transfer.columns import Batch
+from clipstack.index.transfer.exchange_format import Batch
+from clipstack.index.transfer.validation import Checker
 
 NOW = 1_700_000_000
 

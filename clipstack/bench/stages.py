@@ -1,0 +1,268 @@
+"""Every stage of an import of a folder, measured alone and in turn.
+
+The time is divided between the stages; preparing a model for the first time and loading it come on
+top. Nothing of what is made here is kept but the model's export, which an import would make too.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipstack import encoders
+from clipstack.bench import compute_limit, index_throughput
+from clipstack.bench.report import BenchReport, Ceiling, Sort, Stage
+from clipstack.encoders import choice
+from clipstack.encoders.cpu import granted
+from clipstack.encoders.openvino import export
+from clipstack.errors import ImageError, PrerequisiteError, UsageError
+from clipstack.images.decode import Limits, Picture, decode, read_file
+from clipstack.images.scan import scan
+from clipstack.settings import Settings
+
+if TYPE_CHECKING:
+    from clipstack.encoders.base import LocalEncoder, ModelInfo
+
+_DRAWN, _DRAWN_EDGE = 48, 640
+_SCANNED, _SAMPLED, _SAMPLED_BYTES = 5000, 192, 256 << 20
+_IMAGES_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to measure.
+
+    Attributes:
+        folder: of pictures, or None for drawn ones.
+        seconds: to spend in all, about.
+        all: every engine and precision, also those an import would not use.
+    """
+
+    folder: Path | None
+    seconds: float = 20.0
+    all: bool = False
+
+
+def run(
+    settings: Settings,
+    model: ModelInfo,
+    request: Request,
+    say: Callable[[str], None] = lambda _: None,
+) -> BenchReport:
+    """Measure every stage.
+
+    Args:
+        say: told what is being done.
+
+    Raises:
+        UsageError: there is no picture in the folder, or none that can be read.
+        NotFoundError: there is no such folder.
+        PrerequisiteError: the model can't be loaded.
+    """
+    limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+    batch = min(settings.batch_size, _IMAGES_AT_ONCE)
+    with _pictures(request.folder, say) as files, _threads() as pool:
+        say(f"Reading and decoding {len(files)} pictures")
+        read, data = _read(pool, files, limits)
+        decoded, pictures = _decode(pool, data, model, limits, request.seconds * 0.12)
+    encoded, left_out = _encode(settings, model, request, pictures, batch, say)
+    ceiling = _ceiling(model, encoded, batch, request.seconds * 0.08, say)
+    written, searches, unsearched = index_throughput.measure(
+        model, settings.batch_size, request.seconds * 0.5, say
+    )
+    count = len(pictures)
+    return BenchReport(
+        model=model.name,
+        cores=granted(),
+        folder=str(request.folder or ""),
+        pictures=count,
+        failed=len(files) - count,
+        megapixels=sum(one.width * one.height for one in pictures) / count / 1e6,
+        kilobytes=sum(map(len, data)) / len(data) / 1e3,
+        stages=[read, decoded, *encoded, written],
+        searches=searches,
+        limit=ceiling,
+        left_out=[*left_out, *unsearched],
+    )
+
+
+@contextmanager
+def _pictures(folder: Path | None, say: Callable[[str], None]) -> Iterator[list[str]]:
+    """Paths of a sample of the folder's pictures, or of drawn ones that are removed at the end."""
+    if folder is not None:
+        found = [file.path for file in islice(scan([folder]), _SCANNED)]
+        if not found:
+            raise UsageError(f"there is no picture in {folder}")
+        yield random.Random(0).sample(found, min(len(found), _SAMPLED))
+        return
+    from clipstack.scenes import demo_scenes
+
+    with tempfile.TemporaryDirectory(prefix="clipstack-bench-") as made:
+        say(f"Drawing {_DRAWN} scenes of {_DRAWN_EDGE} x {_DRAWN_EDGE} pixels")
+        paths = []
+        for scene in demo_scenes(_DRAWN):
+            path = Path(made) / f"{scene.name}.jpg"
+            scene.draw(random.Random(scene.name), _DRAWN_EDGE).save(path, quality=90)
+            paths.append(str(path))
+        yield paths
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as an import decodes in; Ctrl-C does not wait for what is queued."""
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(
+    pool: ThreadPoolExecutor, files: Sequence[str], limits: Limits
+) -> tuple[Stage, list[bytes]]:
+    """Once, as a second time would come from memory."""
+    started = time.perf_counter()
+    found, size = [], 0
+    for data in pool.map(partial(_attempt, read_file, limits=limits), files):
+        if data is not None:
+            found.append(data)
+            size += len(data)
+        if size > _SAMPLED_BYTES:
+            break
+    seconds = time.perf_counter() - started
+    if not found:
+        raise UsageError("none of the pictures can be read")
+    return Stage(Sort.READ, f"{size / seconds / 1e6:.0f} MB/s", len(found) / seconds), found
+
+
+def _decode(
+    pool: ThreadPoolExecutor,
+    data: Sequence[bytes],
+    model: ModelInfo,
+    limits: Limits,
+    seconds: float,
+) -> tuple[Stage, list[Picture]]:
+    """Again and again until the time is over, but once at least."""
+    one = partial(_attempt, partial(decode, geometry=model.geometry), limits=limits)
+    started = time.perf_counter()
+    pictures = [picture for picture in pool.map(one, data) if picture is not None]
+    done = len(data)
+    while time.perf_counter() - started < seconds:
+        some = data[: max(2 * granted(), len(data) // 4)]
+        done += len(list(pool.map(one, some)))
+    elapsed = time.perf_counter() - started
+    if not pictures:
+        raise UsageError("none of the pictures can be decoded")
+    return Stage(Sort.DECODE, f"{os.cpu_count()} threads", done / elapsed), pictures
+
+
+def _attempt(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    try:
+        return work(*args, **options)
+    except ImageError:
+        return None
+
+
+def _encode(
+    settings: Settings,
+    model: ModelInfo,
+    request: Request,
+    pictures: Sequence[Picture],
+    batch: int,
+    say: Callable[[str], None],
+) -> tuple[list[Stage], list[str]]:
+    """Every engine asked for; the first is the one an import would use."""
+    import numpy as np
+
+    pixels = np.stack([pictures[at % len(pictures)].pixels for at in range(batch)])
+    wanted = _engines(settings, request.all)
+    stages: list[Stage] = []
+    left_out: list[str] = []
+    for engine, device, precision in wanted:
+        name = f"{engine} {precision}"
+        if name in {stage.what for stage in stages}:
+            continue
+        say(f"Loading {model.name} into {engine}")
+        try:
+            encoder = encoders.load(
+                model, engine=engine, device=device, precision=precision, say=say
+            )
+            name = f"{encoder.engine} {encoder.precision}"
+            if name in {stage.what for stage in stages}:
+                continue
+            say(f"Encoding with {name}")
+            rate, best = _rate(encoder, pixels, request.seconds * 0.3 / len(wanted))
+        except PrerequisiteError as error:
+            if not stages:
+                raise
+            left_out.append(f"{name}: {error.message}")
+            continue
+        on_cores = str(getattr(encoder, "device", "cpu")) == "cpu"
+        used = not stages
+        stages.append(Stage(Sort.ENCODE, name, rate, used=used, on_cores=on_cores, best=best))
+        del encoder
+    return stages, left_out
+
+
+def _engines(settings: Settings, everything: bool) -> list[tuple[str, str, str]]:
+    """(engine, device, precision) to measure, that of an import first."""
+    engine = choice.choose(settings.engine, settings.device)
+    found = [(engine, settings.device, settings.precision)]
+    if choice.has_openvino():
+        from clipstack.encoders.openvino.encoder import PRECISIONS
+
+        known = [name for name in PRECISIONS if name != "auto"]
+        wanted = [name for name in known if everything or name in compute_limit.PRECISIONS]
+        found += [("openvino", "cpu", name) for name in wanted]
+    if choice.has_gpu():
+        found.append(("torch", "auto", "auto"))
+    if everything or engine == "torch":
+        found.append(("torch", "cpu", "fp32"))
+    return list(dict.fromkeys(found))
+
+
+def _rate(encoder: LocalEncoder, pixels: Any, seconds: float) -> tuple[float, float]:
+    """Pictures a second, of all batches and of the fastest; the first batch, which compiles or
+    warms up, is left out."""
+    encoder.encode_images(pixels)
+    times: list[float] = []
+    while not times or sum(times) < seconds:
+        started = time.perf_counter()
+        encoder.encode_images(pixels)
+        times.append(time.perf_counter() - started)
+    return len(pixels) * len(times) / sum(times), len(pixels) / min(times)
+
+
+def _ceiling(
+    model: ModelInfo,
+    encoded: Sequence[Stage],
+    batch: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> Ceiling | None:
+    """What the matrix product of the cores allows, in the precision an import would use."""
+    engine, _, precision = encoded[0].what.partition(" ")
+    if engine != "openvino" or precision not in compute_limit.PRECISIONS:
+        return None
+    say(f"Measuring what this machine's matrix product allows in {precision}")
+    graph = export.exported(model) / export.IMAGES
+    found = compute_limit.measure(
+        graph, *model.geometry.shape, precision=precision, batch=batch, seconds=seconds
+    )
+    return Ceiling(
+        f"matrix product in {precision}",
+        precision,
+        found.operations,
+        found.per_second,
+        found.pictures,
+    )

@@ -1,0 +1,1 @@
+"""Model files: their names, the Hugging Face hub, configuration, weights and fingerprints."""

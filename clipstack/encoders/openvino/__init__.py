@@ -1,0 +1,1 @@
+"""CLIP in OpenVINO on x86 CPUs: export, encoder, tokenizer and int8."""

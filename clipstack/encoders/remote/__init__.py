@@ -1,0 +1,1 @@
+"""Encoder services over HTTP: one, or a pool of them."""

@@ -1,0 +1,1 @@
+"""CLIP in PyTorch, loaded by transformers."""

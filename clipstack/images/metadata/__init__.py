@@ -1,0 +1,1 @@
+"""What a picture says of itself: dates, place, camera, title and keywords."""

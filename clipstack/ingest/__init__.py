@@ -1,0 +1,1 @@
+"""Imports: files are scanned, decoded, encoded and upserted."""

@@ -1,0 +1,162 @@
+"""The model that settings and a collection ask for, and its encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from clipstack import encoders
+from clipstack.encoders.base import Encoder, ModelInfo
+from clipstack.errors import ClipstackError, UsageError
+from clipstack.index.base import require_same_model
+from clipstack.index.schema import CollectionInfo
+from clipstack.retry import RetryPolicy
+from clipstack.settings import Settings
+
+_LAST: list[Encoder] = []
+"""Keeps the encoder in memory to the end of the process, which frees it 20 times faster."""
+
+
+def model_for(
+    settings: Settings,
+    collection: CollectionInfo | None,
+    *,
+    download: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> ModelInfo:
+    """The model to use: the one the user named, else the collection's, else the default.
+
+    With `settings.encoder_url` it is the one the service there has.
+
+    Args:
+        collection: the collection the vectors are for, or None when it does not exist yet.
+        download: fetch the model when it is not on this machine.
+        progress: called with bytes done and bytes in all while fetching.
+
+    Raises:
+        PrerequisiteError: the model is not on this machine and not to be had.
+        ClipstackError: the collection holds another model's vectors, or int8 ones and others
+            were asked for, or the other way round.
+        UnreachableError: the service does not answer.
+        UsageError: the service has another model than the one the user named.
+    """
+    if settings.encoder_url:
+        model = _model_of_service(settings)
+    else:
+        model = _model_of_this_machine(settings, collection, download, progress)
+    if collection:
+        _require_same_precision(settings, collection, model)
+        require_same_model(collection, model)
+    return model
+
+
+def encoder_for(
+    settings: Settings,
+    model: ModelInfo,
+    patience: RetryPolicy | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Encoder:
+    """The model, loaded into this process, or as the services at `settings.encoder_url` have it.
+
+    Args:
+        patience: with services that go away.
+        say: told what is done when loading takes a while.
+
+    Raises:
+        PrerequisiteError: it can't be loaded.
+        UnreachableError: the service does not answer.
+        ClipstackError: the service has another model.
+    """
+    if settings.encoder_url:
+        return encoders.connect(
+            settings.encoder_url, settings.encoder_token, model=model, patience=patience
+        )
+    encoder = encoders.load(
+        model,
+        device=settings.device,
+        engine=settings.engine,
+        precision=settings.precision,
+        say=say,
+    )
+    _LAST[:] = [encoder]
+    return encoder
+
+
+def _model_of_service(settings: Settings) -> ModelInfo:
+    encoder = encoders.connect(settings.encoder_url, settings.encoder_token)
+    encoder.close()
+    model = encoder.info
+    if not settings.is_default("model") and not _is_called(model, settings.model):
+        raise UsageError(
+            f"the service at {settings.encoder_url} has the model {model.name}, "
+            f"not {settings.model}",
+            hint=f"Leave out --model, or serve it: `clipstack serve --model {settings.model}`. "
+            f"{settings.model} was asked for by {settings.origins['model']}.",
+        )
+    return model
+
+
+def _is_called(model: ModelInfo, name: str) -> bool:
+    """Whether a service's model is the one meant by `name`, here or there."""
+    from clipstack.encoders.models.catalog import describe, resolve
+
+    if name in (model.name, f"{model.name}@{model.revision}"):
+        return True
+    try:
+        return describe(resolve(name, download=False)).fingerprint == model.fingerprint
+    except ClipstackError:
+        return False
+
+
+def _model_of_this_machine(
+    settings: Settings,
+    collection: CollectionInfo | None,
+    download: bool,
+    progress: Callable[[int, int], None] | None,
+) -> ModelInfo:
+    from clipstack.encoders.models.catalog import describe, resolve
+
+    name = settings.model
+    if collection and settings.is_default("model"):
+        name = collection.model
+        if collection.revision and "@" not in name:
+            name = f"{name}@{collection.revision}"
+    folder = resolve(name, download=download, progress=progress)
+    if folder.source == "folder":  # the collection remembers the name, wherever it is used
+        folder = replace(folder, name=str(folder.path))
+    return _at_precision(settings, describe(folder), collection.fingerprint if collection else "")
+
+
+def _at_precision(settings: Settings, model: ModelInfo, fingerprint: str) -> ModelInfo:
+    """int8 where it was asked for, or where a collection has its vectors and nothing was said."""
+    from clipstack.encoders.openvino import int8_store
+
+    if settings.precision == "int8":
+        return encoders.int8(model, settings.engine, fingerprint)
+    if settings.precision == "auto" and fingerprint not in ("", model.fingerprint):
+        return int8_store.as_int8(model, fingerprint) or model
+    return model
+
+
+def _require_same_precision(
+    settings: Settings, collection: CollectionInfo, model: ModelInfo
+) -> None:
+    """Refuse to mix int8 with other vectors of one model; only what this machine knows is told."""
+    from clipstack.encoders.openvino import int8_store
+
+    if collection.fingerprint == model.fingerprint:
+        return
+    asked, origin = settings.precision, settings.origins.get("precision", "default")
+    hint = (
+        f"Leave out --precision {asked} (it comes from {origin}), or import into another "
+        "collection with --collection NAME."
+    )
+    if model.quantized_from == collection.fingerprint:
+        kind = f"of {model.name!r} that are not int8"
+    elif model.quantized_from:
+        kind = f"of another int8 than {model.name!r} has here, or of another model"
+    elif collection.fingerprint in {one.fingerprint for one in int8_store.of(model)}:
+        kind = f"of {model.name!r} as int8"
+    else:
+        return
+    raise ClipstackError(f"collection {collection.name!r} holds vectors {kind}", hint=hint)

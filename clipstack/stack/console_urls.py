@@ -1,0 +1,55 @@
+"""A service in, the address of its page for a browser out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from clipstack.errors import NotFoundError, UnreachableError
+from clipstack.settings import stack_variables
+from clipstack.stack import containers
+from clipstack.stack.teardown import existing
+
+_SECONDS = 5.0
+
+
+def console_url(project: str, values: Mapping[str, str], service: str) -> str:
+    """Where a service that runs has a page.
+
+    Raises:
+        NotFoundError: there is no such service, or it has no page.
+        UnreachableError: it does not run.
+        PrerequisiteError: Docker can't be used.
+    """
+    client = containers.client()
+    container = existing(client, project, [service])[service]
+    if container.state != "running":
+        raise UnreachableError(
+            f"{service} is not running", hint=f"`clipstack up {service}` starts it."
+        )
+    addresses = stack_variables.addresses(values)
+    if service in ("bentoml", "attu"):
+        return f"{addresses[service]}/"
+    if service == "milvus" and _answers(f"{addresses['health']}/webui/"):
+        return f"{addresses['health']}/webui/"
+    hint = "bentoml, and attu after `clipstack up --attu`, have one."
+    if service == "milvus":
+        hint = f"Milvus has one from 2.5 on. {hint}"
+    raise NotFoundError(f"{service} has no page to open", hint=hint)
+
+
+def has_browser() -> bool:
+    """Whether this session can show a browser."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
+def _answers(url: str) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(url, timeout=_SECONDS, follow_redirects=True).status_code == 200
+    except httpx.HTTPError:
+        return False
