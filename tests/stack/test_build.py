@@ -128,7 +128,7 @@ def test_without_docker_the_bento_is_built(tmp_path: Path, own_bentoml: Path, fa
     parts = {path.name for path in (bento / "src" / "clipstack").iterdir()}
     assert parts == {
         *("__init__.py", "errors.py"),
-        *("settings", "images", "encoders", "service"),
+        *("settings", "images", "encoders", "service", "web"),
     }
 
 
