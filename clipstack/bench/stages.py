@@ -29,6 +29,7 @@ from clipstack.errors import ImageError, PrerequisiteError, UsageError
 from clipstack.images.decode import Limits, Picture, decode, read_file
 from clipstack.images.scan import scan
 from clipstack.settings import Settings
+from clipstack.units import format_bytes
 
 if TYPE_CHECKING:
     from clipstack.encoders.base import LocalEncoder, ModelInfo
@@ -142,7 +143,7 @@ def _read(
     seconds = time.perf_counter() - started
     if not found:
         raise UsageError("none of the pictures can be read")
-    return Stage(Sort.READ, f"{size / seconds / 1e6:.0f} MB/s", len(found) / seconds), found
+    return Stage(Sort.READ, f"{format_bytes(size / seconds)}/s", len(found) / seconds), found
 
 
 def _decode(

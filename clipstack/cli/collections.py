@@ -15,7 +15,7 @@ from clipstack.output.out import Out
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.index.base import Described
+    from clipstack.index.base import CollectionSummary
     from clipstack.index.base import Index as Opened
 
 app = typer.Typer(help="See, make, change and delete collections.", no_args_is_help=False)
@@ -28,27 +28,27 @@ def list_(ctx: typer.Context, wait: Wait = None) -> None:
     """All collections, with their rows, model and metric."""
     state = state_of(ctx)
     settings = state.settings(wait=wait)
-    from clipstack.index.connect import connect, is_there
-    from clipstack.output import views
+    from clipstack.index.connect import connect, index_exists
+    from clipstack.output import collection_views
 
     announce(state, settings)
-    found: list[Described] = []
-    if is_there(settings):
+    found: list[CollectionSummary] = []
+    if index_exists(settings):
         with connect(settings) as index:
             found = index.list()
     if not found:
         state.out.note("There are no collections yet. Make one with `clipstack import FOLDER`.")
-    state.out.show(views.collection_list(found, settings.collection))
+    state.out.show(collection_views.collection_list(found, settings.collection))
 
 
 @app.command("show")
 def show(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """What one collection holds."""
-    from clipstack.output import views
+    from clipstack.output import collection_views
 
     with _opened(ctx, name, wait) as (out, _, index):
         found = index.describe(name)
-    out.show(views.collection(found))
+    out.show(collection_views.collection_details(found))
 
 
 @app.command("create")
@@ -68,10 +68,10 @@ def create(
     flags = {"model": model, "metric": metric, "index": index, "index_params": index_params}
     settings = state.settings(**flags, wait=wait)
     from clipstack.index.connect import connect
-    from clipstack.index.naming import check_name, taken
+    from clipstack.index.naming import check_name, name_taken_error
     from clipstack.index.vector_index import VectorIndex
     from clipstack.model_selection import model_for
-    from clipstack.output import views
+    from clipstack.output import collection_views
     from clipstack.output.progress import DownloadProgress
 
     announce(state, settings, check_name(name))
@@ -79,31 +79,31 @@ def create(
         DownloadProgress(state.out, settings.model) as download,
         connect(settings, create=True) as opened,
     ):
-        wanted = VectorIndex.of(settings.index, settings.index_params)
-        opened.check_vector_index(wanted)
+        wanted = VectorIndex.from_settings(settings.index, settings.index_params)
+        opened.resolve_vector_index(wanted)
         if opened.exists(name):
-            raise taken(name)
+            raise name_taken_error(name)
         found = model_for(settings, None, download=True, progress=download)
         opened.create(name, found, settings.metric, wanted)
         opened.load(name, patience=settings.patience)
         described = opened.describe(name)
-    state.out.show(views.collection(described))
+    state.out.show(collection_views.collection_details(described))
     state.out.hint(f"Fill it with `clipstack import FOLDER --collection {name}`.")
 
 
 @app.command("drop")
 def drop(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Delete a collection with all its rows; the pictures stay."""
-    from clipstack.index.naming import require_own_name
-    from clipstack.output import views
+    from clipstack.index.naming import refuse_alias
+    from clipstack.output import collection_views
 
     with _opened(ctx, name, wait) as (out, _, index):
         found = index.describe(name)
-        require_own_name(found.name, name)
+        refuse_alias(found.name, name)
         named = f" and its aliases {', '.join(found.aliases)}" if found.aliases else ""
         out.confirm(f"Delete collection {name!r} with its {found.rows} rows{named}?")
         index.drop(name)
-    out.show(views.dropped(found))
+    out.show(collection_views.dropped(found))
 
 
 @app.command("rename")
@@ -114,34 +114,34 @@ def rename(
     wait: Wait = None,
 ) -> None:
     """Give a collection another name."""
-    from clipstack.output import views
+    from clipstack.output import collection_views
 
     with _opened(ctx, name, wait) as (out, _, index):
         index.rename(name, new)
         described = index.describe(new)
-    out.show(views.collection(described))
+    out.show(collection_views.collection_details(described))
 
 
 @app.command("load")
 def load(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Bring a released collection into memory again, so that it can be searched."""
-    from clipstack.output import views
+    from clipstack.output import collection_views
 
     with _opened(ctx, name, wait) as (out, settings, index):
         own = index.load(name, patience=settings.patience)
         described = index.describe(own)
-    out.show(views.collection(described))
+    out.show(collection_views.collection_details(described))
 
 
 @app.command("release")
 def release(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     """Take a collection out of Milvus' memory; its rows stay, and the next search loads it."""
-    from clipstack.output import views
+    from clipstack.output import collection_views
 
     with _opened(ctx, name, wait) as (out, _, index):
         own = index.release(name)
         described = index.describe(own)
-    out.show(views.collection(described))
+    out.show(collection_views.collection_details(described))
 
 
 @app.command("alias")
@@ -153,7 +153,7 @@ def alias(
     wait: Wait = None,
 ) -> None:
     """Give a collection another name beside its own, or move that name to it."""
-    from clipstack.output import views
+    from clipstack.output import collection_views
 
     with _opened(ctx, name, wait) as (out, _, index):
         if delete:
@@ -166,7 +166,7 @@ def alias(
         out.note(f"The alias {alias} meant {before} before.")
     elif before:
         out.note(f"{alias} is an alias of {before} already.")
-    out.show(views.collection(described))
+    out.show(collection_views.collection_details(described))
 
 
 @app.command("compact")
@@ -177,11 +177,11 @@ def compact(
     wait: Wait = None,
 ) -> None:
     """Give back the space of rows that were replaced or deleted."""
-    from clipstack.output import views
+    from clipstack.output import collection_views
 
     with _opened(ctx, name, wait) as (out, _, index):
         done = index.compact(name, wait=not no_wait)
-    out.show(views.compacted(done))
+    out.show(collection_views.compacted(done))
     if not done.finished:
         out.note("Milvus goes on with it by itself.")
     elif not done.merged and not done.freed:

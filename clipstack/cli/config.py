@@ -22,17 +22,17 @@ def show(
 ) -> None:
     """The settings in force."""
     state = state_of(ctx)
-    from clipstack.output import views
+    from clipstack.output import settings_views
 
     loaded = state.settings()
-    state.out.show(views.settings(loaded, origin=origin))
+    state.out.show(settings_views.settings(loaded, origin=origin))
 
 
 @app.command("path")
 def path(ctx: typer.Context) -> None:
     """Where settings, data and caches lie."""
     state = state_of(ctx)
-    from clipstack.output import views
+    from clipstack.output.tables import key_value_view
 
     project = layers.project_file()
     facts = {
@@ -41,7 +41,7 @@ def path(ctx: typer.Context) -> None:
         "data": str(layers.data_dir()),
         "cache": str(layers.cache_dir()),
     }
-    state.out.show(views.facts_view(facts, quiet=[value for value in facts.values() if value]))
+    state.out.show(key_value_view(facts, quiet=[value for value in facts.values() if value]))
 
 
 @app.command("init")
@@ -53,7 +53,7 @@ def init(
 ) -> None:
     """Write a settings file with every setting explained, all commented out."""
     state = state_of(ctx)
-    from clipstack.output import views
+    from clipstack.output.tables import key_value_view
 
     where = layers.user_file() if user else Path.cwd() / layers.PROJECT_FILE
     try:
@@ -66,4 +66,4 @@ def init(
         ) from None
     except OSError as error:
         raise ClipstackError(f"{where}: can't be written ({error.strerror})") from None
-    state.out.show(views.facts_view({"written": str(where)}, quiet=[str(where)]))
+    state.out.show(key_value_view({"written": str(where)}, quiet=[str(where)]))

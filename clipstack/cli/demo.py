@@ -22,7 +22,7 @@ def demo(
     state = state_of(ctx)
     from clipstack import demo as scenes
     from clipstack.ingest.importer import Request, run
-    from clipstack.output import hit_views, views
+    from clipstack.output import hit_views, import_views
     from clipstack.output.progress import ImportProgress
     from clipstack.search import Query, Term, search
 
@@ -39,7 +39,7 @@ def demo(
     with ImportProgress(out) as progress:
         progress.total = len(made.files)
         summary = run(settings, request, progress)
-    view = views.imported(summary, target=settings.target, collection=settings.collection)
+    view = import_views.imported(summary, target=settings.target, collection=settings.collection)
     document["import"] = view.json
     if out.mode is not Mode.JSON:
         out.show(view)

@@ -25,11 +25,12 @@ def down(
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import containers, lifecycle, teardown
     from clipstack.stack.status import volume_sizes
+    from clipstack.units import format_bytes
 
     if delete_volumes and (names := teardown.volumes(containers.client(), stack.project)):
         sizes = volume_sizes(stack.project)
         total = sum(sizes.get(name) or 0 for name in names)
-        what = f"{', '.join(names)} ({status_views.size(total)})" if total else ", ".join(names)
+        what = f"{', '.join(names)} ({format_bytes(total)})" if total else ", ".join(names)
         state.out.confirm(f"Delete the data of the stack {stack.project}, volumes {what}?")
     with StackProgress(state.out) as progress:
         removed = teardown.down(stack.project, progress, delete_volumes=delete_volumes)

@@ -87,7 +87,7 @@ def import_(
     settings = state.settings(**flags, device=device, wait=wait)
     from clipstack.ingest.importer import Request, run
     from clipstack.ingest.pipeline import Outcome
-    from clipstack.output import views
+    from clipstack.output import import_views
     from clipstack.output.progress import DownloadProgress, ImportProgress
 
     announce(state, settings, settings.collection)
@@ -98,7 +98,7 @@ def import_(
     ):
         summary = run(settings, request, progress, download, count=state.out.animated)
     state.out.show(
-        views.imported(
+        import_views.imported(
             summary, target=settings.target, collection=settings.collection, dry_run=dry_run
         )
     )

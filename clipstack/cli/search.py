@@ -24,6 +24,7 @@ from clipstack.cli.picture_options import Html, OpenPage, Pictures, Preview
 from clipstack.cli.picture_options import show as show_pictures
 from clipstack.cli.state import State, announce, state_of
 from clipstack.errors import UsageError
+from clipstack.units import format_duration
 
 if TYPE_CHECKING:
     from clipstack.search import Query, SearchResult, Term
@@ -185,5 +186,5 @@ def _show(state: State, settings: Settings, result: SearchResult, *, null: bool)
         state.out.note("No picture fits." if not result.query.offset else "No more pictures fit.")
     elif state.out.mode is not Mode.HUMAN:  # a table says it itself
         state.out.note(f"Score: {metric}, {views.better(metric)} is better.")
-    state.out.detail(f"{result.seconds:.2f} s, model {result.collection.model}")
+    state.out.detail(f"{format_duration(result.seconds)}, model {result.collection.model}")
     state.out.show(hit_views.hits(result, settings.target), null=null)

@@ -52,12 +52,12 @@ def open_(
     """Open a service's page in the browser: bentoml's, Milvus' own, or Attu's."""
     state = state_of(ctx)
     stack = stack_of(state, project)
-    from clipstack.output.views import facts_view
+    from clipstack.output.tables import key_value_view
     from clipstack.stack import console_urls
 
     name = service or "bentoml"
     url = console_urls.console_url(stack.project, stack.values, name)
-    state.out.show(facts_view({"service": name, "url": url}, quiet=[url]))
+    state.out.show(key_value_view({"service": name, "url": url}, quiet=[url]))
     if console_urls.has_browser():
         typer.launch(url)
     else:

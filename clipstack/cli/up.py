@@ -18,6 +18,7 @@ from clipstack.cli.stack_options import (
 )
 from clipstack.cli.state import State, state_of
 from clipstack.errors import ClipstackError, ExitCode, PrerequisiteError
+from clipstack.units import format_duration
 
 if TYPE_CHECKING:
     from clipstack.stack.check import Check
@@ -177,6 +178,6 @@ def _say(state: State, stack: Chosen, changed: bool, seconds: float, ready: bool
     if not ready:
         state.out.note(f"The stack {stack.project} is starting.")
     elif changed:
-        state.out.note(f"The stack {stack.project} is up after {seconds:.0f} s.")
+        state.out.note(f"The stack {stack.project} is up after {format_duration(seconds)}.")
     else:
         state.out.note(f"The stack {stack.project} was up already.")

@@ -10,6 +10,7 @@ from clipstack.index.local.integrity import check
 from clipstack.settings import Settings, cache_dir, data_dir
 from clipstack.settings.targets import EMBEDDED
 from clipstack.stack.check import Check, Level
+from clipstack.units import format_bytes
 
 _GB = 1e9
 _DISK_WARN, _DISK_FAIL = 2 * _GB, 0.2 * _GB
@@ -22,7 +23,7 @@ def machine_checks() -> list[Check]:
     import psutil
 
     free = psutil.virtual_memory().available
-    said = f"{free / _GB:.1f} GB of memory free"
+    said = f"{format_bytes(free)} of memory free"
     found = [
         Check("memory", Level.OK, said)
         if free >= _MEMORY_WARN
@@ -43,7 +44,7 @@ def _existing(folder: Path) -> Path:
 
 def _disk(name: str, folder: Path, there: Path) -> Check:
     free = shutil.disk_usage(there).free
-    said = f"{free / _GB:.1f} GB free at {folder}"
+    said = f"{format_bytes(free)} free at {folder}"
     if free >= _DISK_WARN:
         return Check(f"disk ({name})", Level.OK, said)
     level = Level.FAIL if free < _DISK_FAIL else Level.WARN
@@ -62,7 +63,7 @@ def model_checks(settings: Settings) -> list[Check]:
     except ClipstackError as error:
         return [Check("model", Level.WARN, error.message, error.hint)]
     size = sum(one.stat().st_size for one in found.path.rglob("*") if one.is_file())
-    return [Check("model", Level.OK, f"{found.name}: {found.source}, {size / 1e6:.0f} MB")]
+    return [Check("model", Level.OK, f"{found.name}: {found.source}, {format_bytes(size)}")]
 
 
 def database_checks(settings: Settings) -> list[Check]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipstack.bench.report import BenchReport, Stage
 from clipstack.output.out import View
-from clipstack.output.views import table
+from clipstack.output.tables import new_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -105,7 +105,7 @@ def _chart(found: BenchReport) -> RenderableType:
 
 def _stages(found: BenchReport) -> RenderableType:
     """Milliseconds of a picture, so that the longest bar is what to look at."""
-    shown = table("stage", "", "pictures/s", "ms", "", right=("pictures/s", "ms"))
+    shown = new_table("stage", "", "pictures/s", "ms", "", right=("pictures/s", "ms"))
     costs = [1000 / stage.per_second for stage in found.stages]
     longest = max(costs)
     limit_after = max(at for at, stage in enumerate(found.stages) if stage.sort == "encode")
@@ -127,7 +127,7 @@ def _stages(found: BenchReport) -> RenderableType:
 
 
 def _searches(found: BenchReport) -> RenderableType:
-    shown = table("search among", "ms", "", right=("search among", "ms"))
+    shown = new_table("search among", "ms", "", right=("search among", "ms"))
     longest = max(one.seconds for one in found.searches)
     for one in found.searches:
         bar = _bar(one.seconds / longest, "blue")

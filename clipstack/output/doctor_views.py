@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from clipstack.doctor.report import DoctorReport
 from clipstack.errors import ExitCode
 from clipstack.output.out import View, printable
-from clipstack.output.views import table
+from clipstack.output.tables import new_table
 from clipstack.stack.check import Check, Level
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def document(report: DoctorReport) -> dict[str, Any]:
 def _table(report: DoctorReport) -> RenderableType:
     from rich.text import Text
 
-    shown = table("", "", "")
+    shown = new_table("", "", "")
     for group in report.groups:
         title = group.name
         found = [one.check for one in group.findings]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from clipstack.health.probes.result import Probe, ProbeStatus
 from clipstack.health.report import HealthReport
 from clipstack.output.out import View, printable, shortened
-from clipstack.output.views import table
+from clipstack.output.tables import new_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -65,7 +65,7 @@ def _columns(one: Probe) -> list[str]:
 def _table(report: HealthReport) -> RenderableType:
     from rich.text import Text
 
-    shown = table("", "service", "", "latency", "version", "", right=("latency",))
+    shown = new_table("", "service", "", "latency", "version", "", right=("latency",))
     for one in report.services:
         mark, style = _MARKS[one.status]
         latency = "" if one.latency is None else f"{one.latency:.0f} ms"

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipstack.output.out import View, error_facts, printable, shortened
-from clipstack.output.views import better, linked, table
+from clipstack.output.tables import new_table, path_link
+from clipstack.output.views import better
 
 if TYPE_CHECKING:  # search imports numpy and the decoders
     from rich.console import RenderableType
@@ -119,13 +120,13 @@ def _drawn(result: SearchResult) -> RenderableType:
     more = [by, "pictures"] if by else []
     more += ["stands out"] if any(hit.stands_out is not None for hit in result.hits) else []
     right = ("#", "score", "pixels", "pictures", "stands out")
-    shown = table("#", "score", "path", "pixels", *more, right=right)
+    shown = new_table("#", "score", "path", "pixels", *more, right=right)
     shown.caption = f"{metric}, {better(metric)} is better"
     shown.caption_justify = "left"
     for rank, hit in _ranked(result):
         extra = [printable(shortened(one)) for one in _more(result, hit)]
         pixels = f"{hit.width}x{hit.height}"
-        shown.add_row(str(rank), _score(result, hit), linked(hit.path), pixels, *extra)
+        shown.add_row(str(rank), _score(result, hit), path_link(hit.path), pixels, *extra)
     return shown
 
 

@@ -16,7 +16,8 @@ from clipstack.encoders.openvino.rank_overlap import (
     RankOverlap,
 )
 from clipstack.output.out import View
-from clipstack.output.views import facts_view, table
+from clipstack.output.tables import key_value_view, new_table
+from clipstack.units import format_bytes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,13 +41,15 @@ def model_list(
         from rich.console import Group
         from rich.text import Text
 
-        shown = table("model", "size", "family", "dimension", "int8", "revision", right=("size",))
+        shown = new_table(
+            "model", "size", "family", "dimension", "int8", "revision", right=("size",)
+        )
         for one in found:
             state = one.revision[:12] if not one.problem else f"incomplete: {one.problem}"
             dimension = str(one.dimension or "")
             int8 = "yes" if has_int8(one) else ""
-            shown.add_row(one.name, f"{one.size / 1e6:.0f} MB", one.family, dimension, int8, state)
-        more = table("others to fetch with `clipstack models pull`", "")
+            shown.add_row(one.name, format_bytes(one.size), one.family, dimension, int8, state)
+        more = new_table("others to fetch with `clipstack models pull`", "")
         for name, note in others.items():
             more.add_row(name, Text(note, style="dim"))
         return Group(shown, more) if others else shown
@@ -103,7 +106,7 @@ def model(info: ModelInfo, int8: Sequence[Kept] = ()) -> View:
             "int8_overlap": round(agreement["overlap"], 4),
             "int8_recall": round(agreement["recall"], 4),
         }
-    return facts_view(facts, quiet=[str(info.folder)])
+    return key_value_view(facts, quiet=[str(info.folder)])
 
 
 def optimized(report: OptimizationReport) -> View:
@@ -143,7 +146,7 @@ def _optimized(report: OptimizationReport, last: Trial) -> RenderableType:
     from rich.text import Text
 
     usual = report.usual_agreement
-    shown = table(
+    shown = new_table(
         f"against fp32, {report.held_out} pictures",
         "int8",
         report.usual,

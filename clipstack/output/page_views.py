@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clipstack.output.out import View
-from clipstack.output.views import facts_view
+from clipstack.output.tables import key_value_view
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def page(where: PageAddress, settings: Settings) -> View:
     """The page's address, with its token where it has one."""
     facts = {"url": where.address, "target": settings.target, "collection": settings.collection}
     return View(
-        json=facts, lines=[where.address], quiet=[where.address], human=facts_view(facts).human
+        json=facts, lines=[where.address], quiet=[where.address], human=key_value_view(facts).human
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from clipstack.images.source_state import SourceState
 from clipstack.output.out import View
-from clipstack.output.views import facts_view
+from clipstack.output.tables import key_value_view
+from clipstack.units import format_bytes
 
 _TIMES = ("taken_at", "imported_at")
 
@@ -25,7 +26,7 @@ def picture(row: Mapping[str, Any], *, target: str, collection: str, original: S
         json=document,
         lines=[f"{name}\t{_plain(value)}" for name, value in document.items()],
         quiet=[row["path"]],
-        human=facts_view(_for_people(row, original)).human,
+        human=key_value_view(_for_people(row, original)).human,
     )
 
 
@@ -34,7 +35,7 @@ def _for_people(row: Mapping[str, Any], original: SourceState) -> dict[str, str]
     width, height = left.pop("width"), left.pop("height")
     shown = {
         "path": left.pop("path"),
-        "file": f"{original}, {_bytes(left.pop('size'))} {left.pop('format')}, "
+        "file": f"{original}, {format_bytes(left.pop('size'))} {left.pop('format')}, "
         f"{width}x{height} pixels",
         "modified": _time(left.pop("mtime_ns") / 1e9),
     }
@@ -53,9 +54,3 @@ def _plain(value: Any) -> str:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
-
-
-def _bytes(size: int) -> str:
-    if size < 10_000:
-        return f"{size} bytes"
-    return f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.0f} kB"

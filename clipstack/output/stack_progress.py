@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from clipstack.output.out import Mode, Out
 from clipstack.output.progress import Animated
-from clipstack.output.views import table
+from clipstack.output.tables import new_table
 from clipstack.stack.readiness import Progress
 from clipstack.stack.services import StackService
 
@@ -102,7 +102,7 @@ class StackProgress(Animated):
         head = Spinner("dots", f"{self._stage}  {time.monotonic() - self._began:.0f} s")
         if not self._services:
             return head
-        shown = table("service", "state", "health", "waits for", "s", right=("s",))
+        shown = new_table("service", "state", "health", "waits for", "s", right=("s",))
         for one in self._services:
             shown.add_row(
                 one.service.name,

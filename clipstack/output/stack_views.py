@@ -7,9 +7,10 @@ from typing import Self
 
 from clipstack.output.out import Out, View
 from clipstack.output.progress import Progress
-from clipstack.output.views import facts_view
+from clipstack.output.tables import key_value_view
 from clipstack.stack.bento_build import Built
 from clipstack.stack.local_service import Serving
+from clipstack.units import format_bytes
 
 
 class BuildProgress(Progress):
@@ -85,10 +86,10 @@ def built(made: Built) -> View:
         "seconds": round(made.seconds, 1),
     }
     if not made.image:
-        return facts_view(facts, quiet=[made.bento])
+        return key_value_view(facts, quiet=[made.bento])
     size = {"image": made.image, "bytes": made.size}
-    shown = facts_view(facts | size, quiet=[made.image])
-    people = facts_view(facts | {"image": made.image, "size": f"{made.size / 1e9:.2f} GB"})
+    shown = key_value_view(facts | size, quiet=[made.image])
+    people = key_value_view(facts | {"image": made.image, "size": format_bytes(made.size)})
     return View(
         json=facts | size | {"run": run_line(made)},
         lines=shown.lines,

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from clipstack.output.out import Mode, Out, View
 from clipstack.output.stack_progress import styled
-from clipstack.output.views import table
+from clipstack.output.tables import new_table
 from clipstack.stack.check import Check, Level
 from clipstack.stack.lifecycle import Started
 from clipstack.stack.plan import Plan
 from clipstack.stack.status import ServiceStatus, StackStatus
 from clipstack.stack.teardown import Removed
+from clipstack.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +28,7 @@ def started(made: Started) -> View:
     """The addresses of a stack that was started."""
 
     def human() -> RenderableType:
-        shown = table("service", "address", "state", "s", right=("s",))
+        shown = new_table("service", "address", "state", "s", right=("s",))
         for one in made.progress:
             url = made.addresses.get(one.service.name, "")
             state = one.health or one.state
@@ -90,11 +91,11 @@ def plan(one: Plan) -> View:
     def human() -> RenderableType:
         from rich.console import Group
 
-        shown = table("service", "would be", "image", "ports")
+        shown = new_table("service", "would be", "image", "ports")
         for service in services:
             ports = ", ".join(service["ports"].values())
             shown.add_row(service["name"], service["action"], service["image"], ports)
-        more = table("variable", "value")
+        more = new_table("variable", "value")
         for name, value in one.changed.items():
             more.add_row(name, value)
         return Group(shown, more) if one.changed else shown
@@ -176,7 +177,7 @@ def status_table(one: StackStatus) -> RenderableType:
     from rich.text import Text
 
     right = ("up", "CPU", "memory", "data")
-    shown = table("service", "state", "address", "version", *right, right=right)
+    shown = new_table("service", "state", "address", "version", *right, right=right)
     for column in shown.columns:
         column.no_wrap = column.header != "state"
         column.overflow = "ellipsis" if column.header == "version" else "fold"
@@ -194,7 +195,7 @@ def status_table(one: StackStatus) -> RenderableType:
             up,
             cpu,
             memory.partition(" / ")[0],
-            size(sum(filter(None, data))) if data else "",
+            format_bytes(sum(filter(None, data))) if data else "",
         )
     absent = [service.name for service in one.services if service.state == "absent"]
     if not absent:
@@ -203,32 +204,17 @@ def status_table(one: StackStatus) -> RenderableType:
 
 
 def _columns(one: ServiceStatus) -> list[str]:
-    memory = size(one.memory) if one.memory is not None else ""
+    memory = format_bytes(one.memory) if one.memory is not None else ""
     if memory and one.memory_limit:
-        memory += f" / {size(one.memory_limit)}"
+        memory += f" / {format_bytes(one.memory_limit)}"
     return [
         one.name,
         one.state,
         one.health,
         one.url,
         one.version,
-        duration(one.uptime) if one.uptime is not None else "",
+        format_duration(one.uptime) if one.uptime is not None else "",
         str(one.restarts),
         f"{one.cpu:.0f} %" if one.cpu is not None else "",
         memory,
     ]
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    if count < 1e6:
-        return f"{count / 1e3:.0f} kB"
-    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people, in one unit."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clipstack.output.out import View, printable
-from clipstack.output.views import linked, table
+from clipstack.output.tables import new_table, path_link
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,9 +24,9 @@ def tagged(result: TagResult, target: str, *, changes: bool) -> View:
         from rich.console import Group
         from rich.text import Text
 
-        shown = table("path", "tags")
+        shown = new_table("path", "tags")
         for one in result.pictures[:_SHOWN]:
-            shown.add_row(linked(one.path), printable(", ".join(one.tags)))
+            shown.add_row(path_link(one.path), printable(", ".join(one.tags)))
         more = len(result.pictures) - _SHOWN
         ending = [f"... and {more} more; --json lists them all"] if more > 0 else []
         if changes:
@@ -59,7 +59,7 @@ def counts(found: Sequence[tuple[str, int]]) -> View:
     """Every tag and on how many pictures."""
 
     def human() -> RenderableType:
-        shown = table("tag", "pictures", right=("pictures",))
+        shown = new_table("tag", "pictures", right=("pictures",))
         for tag, count in found:
             shown.add_row(printable(tag), str(count))
         return shown

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipstack.output.out import View, printable, tilde
-from clipstack.output.views import facts_view, table
+from clipstack.output.tables import key_value_view, new_table
 from clipstack.settings.target_info import Target
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def target_list(found: Sequence[Target]) -> View:
     """All targets."""
 
     def human() -> RenderableType:
-        shown = table("target", "vectors", "encoder")
+        shown = new_table("target", "vectors", "encoder")
         for one in found:
             name = f"{one.name} *" if one.current else one.name
             where = one.problem or tilde(one.where)
@@ -38,7 +38,7 @@ def target_list(found: Sequence[Target]) -> View:
 
 def target(one: Target) -> View:
     """One target in full."""
-    shown = facts_view({"target": one.name, **(one.facts or {})})
+    shown = key_value_view({"target": one.name, **(one.facts or {})})
     return View(json=_document(one), lines=shown.lines, quiet=[one.name], human=shown.human)
 
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clipstack.output.out import View, printable, shortened
-from clipstack.output.views import facts_view, table
+from clipstack.output.tables import key_value_view, new_table
+from clipstack.units import format_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from clipstack.index.transfer.collection_copy import Copied
-    from clipstack.index.transfer.export import Exported
-    from clipstack.index.transfer.load import Loaded
+    from clipstack.index.transfer.collection_copy import CopyResult
+    from clipstack.index.transfer.file_export import ExportResult
+    from clipstack.index.transfer.file_import import FileImportResult
 
 _SHOWN = 20
 
 
-def exported(done: Exported, target: str) -> View:
+def exported(done: ExportResult, target: str) -> View:
     """A file that holds a collection."""
     facts: dict[str, Any] = {"target": target, "collection": done.info.name, "file": done.file}
     facts |= {"rows": done.rows, "bytes": done.bytes, "seconds": round(done.seconds, 3)}
-    return facts_view(facts, quiet=[done.file])
+    return key_value_view(facts, quiet=[done.file])
 
 
-def loaded(done: Loaded, target: str) -> View:
+def loaded(done: FileImportResult, target: str) -> View:
     """What came out of files, and what was left out."""
     left_out = done.reasons.total()
     examples = [
@@ -55,13 +56,13 @@ def loaded(done: Loaded, target: str) -> View:
     )
 
 
-def _loaded(done: Loaded, left_out: int) -> RenderableType:
+def _loaded(done: FileImportResult, left_out: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
     parts: list[RenderableType] = []
     if left_out:
-        shown = table("left out", "row", "path", "reason", "detail", right=("row",))
+        shown = new_table("left out", "row", "path", "reason", "detail", right=("row",))
         for one in done.examples[:_SHOWN]:
             texts = (shortened(one.file), str(one.row), one.path, one.reason, one.detail)
             shown.add_row(*map(printable, texts))
@@ -74,11 +75,11 @@ def _loaded(done: Loaded, left_out: int) -> RenderableType:
     line.append(f"{left_out} left out", style="yellow" if left_out else "dim")
     if left_out:
         line.append(f" ({', '.join(f'{n} {reason}' for reason, n in done.reasons.most_common())})")
-    line.append(f"  in {done.seconds:.1f} s", style="dim")
+    line.append(f"  in {format_duration(done.seconds)}", style="dim")
     return Group(*parts, line)
 
 
-def copied(done: Copied, source: str, target: str) -> View:
+def copied(done: CopyResult, source: str, target: str) -> View:
     """What a copy brought from the target `source` to the target `target`."""
     counts = {"new": done.new, "changed": done.changed, "unchanged": done.unchanged}
     document: dict[str, Any] = {
@@ -97,7 +98,7 @@ def copied(done: Copied, source: str, target: str) -> View:
         line = Text(f"{source}: {done.source.name} -> {target}: {done.target.name}  ")
         for name, count in counts.items():
             line.append(f"{count} {name}  ", style=styles[name] if count else "dim")
-        line.append(f"in {done.seconds:.1f} s", style="dim")
+        line.append(f"in {format_duration(done.seconds)}", style="dim")
         return line
 
     return View(

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from clipstack.index.base import Described, Hit
+from clipstack.index.base import CollectionSummary, Hit
 from clipstack.search import SearchResult
+from clipstack.units import format_bytes
 
-_UNITS = ("bytes", "KB", "MB", "GB")
 _LABELS = {
     "camera": "Camera",
     "lens": "Lens",
@@ -58,7 +58,7 @@ def _finite(value: float | None) -> float | None:
     return round(value, 3) if value is not None and math.isfinite(value) else None
 
 
-def collection(one: Described) -> dict[str, Any]:
+def collection(one: CollectionSummary) -> dict[str, Any]:
     """A collection to search in; `usable` is whether clipstack made it."""
     return {
         "name": one.name,
@@ -75,7 +75,7 @@ def facts(row: Mapping[str, Any]) -> list[list[str]]:
         "Folder": str(PurePath(row["path"]).parent),
         "Taken": _moment(row.get("taken_at", 0)),
         "Size": f"{row['width']} × {row['height']} pixels",
-        "File": f"{row['format']}, {_bytes(row['size'])}",
+        "File": f"{row['format']}, {format_bytes(row['size'])}",
         **{label: _listed(row.get(name)) for name, label in _LABELS.items()},
         "Place": _place(row),
         **{
@@ -112,13 +112,6 @@ def _listed(value: object) -> str:
     if isinstance(value, Sequence):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
-
-
-def _bytes(size: int) -> str:
-    value, unit = float(size), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{size} bytes"
 
 
 def _day(seconds: int) -> str:

@@ -19,6 +19,7 @@ from clipstack.stack import containers
 from clipstack.stack.check import Check, Level
 from clipstack.stack.ports import Holders
 from clipstack.stack.services import Port, StackService
+from clipstack.units import format_bytes
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -127,7 +128,7 @@ def resource_checks(values: Mapping[str, str], services: Sequence[StackService])
 
 
 def _memory(there: int, needed: int) -> Check:
-    said = f"Docker has {there / _GB:.1f} GB, the services work with about {needed / _GB:.1f} GB"
+    said = f"Docker has {format_bytes(there)}, the services work with about {format_bytes(needed)}"
     if there >= needed:
         return Check("memory", Level.OK, said)
     return Check(
@@ -140,7 +141,7 @@ def _memory(there: int, needed: int) -> Check:
 
 def _disk(root: Path) -> Check:
     free = shutil.disk_usage(root).free
-    said = f"{free / _GB:.1f} GB free where Docker keeps its data, {root}"
+    said = f"{format_bytes(free)} free where Docker keeps its data, {root}"
     if free >= _DISK_WARN:
         return Check("disk", Level.OK, said)
     level = Level.FAIL if free < _DISK_FAIL else Level.WARN

@@ -16,6 +16,7 @@ from clipstack.index.local.errors import explained_os
 from clipstack.index.local.filesystem import network_type, vectors_folder
 from clipstack.index.local.reader import Reader
 from clipstack.index.schema import CollectionInfo
+from clipstack.units import format_bytes
 
 _WAIT = 5.0
 _MOST_ERRORS = 3
@@ -90,7 +91,7 @@ def _database(database: Database) -> Iterator[Finding]:
     vectors = sum(file.stat().st_size for file in vectors_folder(database.path).glob("*"))
     files = (database.path, database.path.with_name(f"{database.path.name}-wal"))
     rows = sum(file.stat().st_size for file in files if file.exists())
-    text = f"{database.path}: {rows / 1e6:.1f} MB, and {vectors / 1e6:.1f} MB of vectors"
+    text = f"{database.path}: {format_bytes(rows)}, and {format_bytes(vectors)} of vectors"
     if database.read_only:
         text += "; it can only be read here"
     yield Finding("ok", "database", text)
@@ -192,7 +193,7 @@ def _leftovers(database: Database) -> Iterator[Finding]:
         size = sum(file.stat().st_size for file in files if file.exists())
         text = (
             f"{len(files)} files in {vectors_folder(database.path)} belong to no collection any "
-            f"more ({size / 1e6:.1f} MB)"
+            f"more ({format_bytes(size)})"
         )
         yield Finding(
             "warn", "leftovers", text, "`clipstack collections compact NAME` deletes them."
