@@ -1,6 +1,6 @@
 """The first bytes of a file, or its name, in; its picture format out: the one table of them.
 
-Scanning, decoding, the README and the tests all read this table. It imports nothing heavy.
+Scanning, decoding, docs/formats.md and the tests all read this table. It imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Format:
         opens: what decodes it.
         pillow: Pillow's ids for it, in the order to try; empty when Pillow does not open it.
         signatures: alternatives; each is a set of (offset, bytes) that must all be present.
-        note: what of it is read, for the README.
+        note: what of it is read, for docs/formats.md.
     """
 
     name: str
@@ -235,7 +235,7 @@ def extension(path: str) -> str:
 
 
 def markdown_table() -> str:
-    """The table of formats for the README, one row each, in Markdown."""
+    """The table of formats for docs/formats.md, one row each, in Markdown."""
     rows = ["| format | extensions | what is read |", "|---|---|---|"]
     for f in FORMATS:
         endings = " ".join(f"`{e}`" for e in f.extensions)
