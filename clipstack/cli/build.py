@@ -52,11 +52,11 @@ def build(
     state = state_of(ctx)
     flags = {"model": model, "engine": engine}
     made = make(state, flags, tag=tag, containerize=containerize, platform=platform)
-    from clipstack.output import stack_views
+    from clipstack.output import build_views
 
-    state.out.show(stack_views.built(made))
+    state.out.show(build_views.built(made))
     if made.image:
-        state.out.hint(f"Run it with `{stack_views.run_line(made)}`.")
+        state.out.hint(f"Run it with `{build_views.run_line(made)}`.")
     else:
         state.out.hint(f"Make an image of it with `bentoml containerize {made.bento} -t {tag}`.")
 
@@ -71,11 +71,11 @@ def make(
 ) -> Built:
     """Build it, with progress on stderr; `flags` are settings by name."""
     settings = state.settings(**flags)
-    from clipstack.output import stack_views
+    from clipstack.output.build_progress import BuildProgress
     from clipstack.stack import bento_build
 
     folder = model_folder(state, settings)
-    with stack_views.BuildProgress(state.out) as progress:
+    with BuildProgress(state.out) as progress:
         return bento_build.build(
             folder,
             progress,

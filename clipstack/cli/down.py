@@ -21,7 +21,7 @@ def down(
     """Stop and remove the stack's containers; its data stays, unless you say otherwise."""
     state = state_of(ctx)
     stack = stack_of(state, project)
-    from clipstack.output import status_views
+    from clipstack.output import stack_views
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import containers, lifecycle, teardown
     from clipstack.stack.status import volume_sizes
@@ -34,7 +34,7 @@ def down(
         state.out.confirm(f"Delete the data of the stack {stack.project}, volumes {what}?")
     with StackProgress(state.out) as progress:
         removed = teardown.down(stack.project, progress, delete_volumes=delete_volumes)
-    state.out.show(status_views.removed(stack.project, removed))
+    state.out.show(stack_views.removed(stack.project, removed))
     if not removed.services and not removed.volumes:
         state.out.note(f"The stack {stack.project} was not up.")
     elif not delete_volumes:

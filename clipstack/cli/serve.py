@@ -39,7 +39,7 @@ def serve(
     """Run the HTTP service here until Ctrl-C: pictures and texts in, vectors out."""
     state = state_of(ctx)
     settings = state.settings(model=model, device=device, engine=engine, precision=precision)
-    from clipstack.output import stack_views
+    from clipstack.output import serve_views
     from clipstack.stack import local_service
 
     folder = model_folder(state, settings)
@@ -52,6 +52,6 @@ def serve(
         engine=settings.engine,
         precision=settings.precision,
     )
-    state.out.show(stack_views.serving(one))
-    state.out.hint(stack_views.serving_hints(one))
+    state.out.show(serve_views.serving(one))
+    state.out.hint(serve_views.hints(one))
     local_service.start(one)

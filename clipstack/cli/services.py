@@ -34,13 +34,13 @@ def stop(ctx: typer.Context, services: Services = None, project: Project = None)
     """Stop services; their containers and data stay."""
     state = state_of(ctx)
     stack = stack_of(state, project)
-    from clipstack.output import status_views
+    from clipstack.output import stack_views
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import teardown
 
     with StackProgress(state.out) as progress:
         names = teardown.stop(stack.project, services or [], progress)
-    state.out.show(status_views.stopped(stack.project, names))
+    state.out.show(stack_views.stopped(stack.project, names))
     if names:
         line = " ".join(["clipstack start", *(services or [])]) + teardown.option(stack.project)
         state.out.hint(f"`{line}` starts them again.")
@@ -58,7 +58,7 @@ def _start(
     stop_first: bool,
 ) -> None:
     stack = stack_of(state, project)
-    from clipstack.output import status_views
+    from clipstack.output import stack_views
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import lifecycle
 
@@ -72,6 +72,6 @@ def _start(
         made = lifecycle.start(
             stack.project, stack.values, services or [], progress, way, stop_first=stop_first
         )
-    state.out.show(status_views.started(made))
+    state.out.show(stack_views.started(made))
     if not made.changed:
         state.out.note("They ran already.")

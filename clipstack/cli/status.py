@@ -23,13 +23,13 @@ def status(
     """
     state = state_of(ctx)
     stack = stack_of(state, project)
-    from clipstack.output import status_views
+    from clipstack.output import stack_views
     from clipstack.stack import status as states
 
     if watch:
-        status_views.watch(state.out, lambda: states.look(stack.project, stack.values))
+        stack_views.watch(state.out, lambda: states.look(stack.project, stack.values))
     found = states.look(stack.project, stack.values)
-    state.out.show(status_views.status(found))
+    state.out.show(stack_views.status(found))
     if found.is_absent:
         state.out.hint(f"The stack {stack.project} is not running. `clipstack up` starts it.")
         raise typer.Exit(ExitCode.UNREACHABLE)

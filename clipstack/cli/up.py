@@ -67,14 +67,14 @@ def up(
 def _show_plan(
     state: State, stack: Chosen, wanted: list[StackService], checks: list[Check]
 ) -> None:
-    from clipstack.output import status_views
+    from clipstack.output import stack_views
     from clipstack.stack import preflight
     from clipstack.stack.plan import plan
 
     failed = preflight.failures(checks)
     if any(check.name in ("Docker", "Compose") for check in failed):
         raise _in_the_way(failed)
-    state.out.show(status_views.plan(plan(stack.project, stack.values, wanted, checks)))
+    state.out.show(stack_views.plan(plan(stack.project, stack.values, wanted, checks)))
     _warn(state, stack, checks)
     for check in failed:
         state.out.warn(f"{check.message}. Fix: {check.fix}")
@@ -154,14 +154,14 @@ def _start(
     timeout: float,
     pull: bool,
 ) -> None:
-    from clipstack.output import status_views
+    from clipstack.output import stack_views
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import lifecycle
 
     way = lifecycle.Way(timeout, wait, pull, stack.settings.milvus_token, stack.settings.collection)
     with StackProgress(state.out) as progress:
         made = lifecycle.up(stack.project, stack.values, wanted, progress, way)
-    state.out.show(status_views.started(made))
+    state.out.show(stack_views.started(made))
     ready = all(one.is_ready for one in made.progress)
     _say(state, stack, made.changed, made.seconds, ready)
     if not stack.is_usual:

@@ -1,121 +1,220 @@
-"""What a build or a service tells in, progress on stderr and views out."""
+"""A stack that was started, planned or looked at in, views of it out."""
 
 from __future__ import annotations
 
+import json
 import time
-from typing import Self
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from clipstack.output.out import Out, View
-from clipstack.output.progress import Progress
-from clipstack.output.tables import key_value_view
-from clipstack.stack.bento_build import Built
-from clipstack.stack.local_service import Serving
-from clipstack.units import format_bytes
+from clipstack.output.out import Mode, Out, View
+from clipstack.output.stack_progress import styled
+from clipstack.output.tables import new_table
+from clipstack.stack.check import Check, Level
+from clipstack.stack.lifecycle import Started
+from clipstack.stack.plan import Plan
+from clipstack.stack.status import ServiceStatus, StackStatus
+from clipstack.stack.teardown import Removed
+from clipstack.units import format_bytes, format_duration
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-class BuildProgress(Progress):
-    """The stages of a build: a spinner with the step it is at, or a line for each.
-
-    A context manager that takes the events of `clipstack.stack.bento_build`.
-    """
-
-    def __init__(self, out: Out) -> None:
-        super().__init__(out)
-        self._stage = ""
-        self._since = 0.0
-
-    def __enter__(self) -> Self:
-        if self._out.animated:
-            from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
-            self._start(
-                SpinnerColumn(),
-                TextColumn("{task.description}", markup=False),
-                TextColumn("{task.fields[step]}", style="dim", markup=False),
-                TimeElapsedColumn(),
-            )
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is None:
-            self._end()
-        super().__exit__(*error)
-
-    def stage(self, text: str) -> None:
-        """A stage begins; the one before it is done."""
-        self._end()
-        self._stage, self._since = text, time.monotonic()
-        if self._bar:
-            self._task = self._bar.add_task(text, total=None, step="")
-        else:
-            self._out.note(text)
-
-    def step(self, text: str) -> None:
-        """A step of the stage begins."""
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, step=text)
-        else:
-            self._out.note(f"  {text}")
-
-    def line(self, text: str) -> None:
-        """One line that bentoml or docker printed; --verbose shows them."""
-        self._out.detail(text)
-
-    def _end(self) -> None:
-        if not self._stage:
-            return
-        if self._bar and self._task is not None:
-            self._bar.remove_task(self._task)
-            self._out.note(f"{self._stage}  {time.monotonic() - self._since:.1f} s")
-        self._stage = ""
+_PAUSE = 1.0
 
 
-def run_line(built: Built) -> str:
-    """What to type to run a built image."""
-    return f"docker run --rm -p 3000:3000 {built.image}"
+def started(made: Started) -> View:
+    """The addresses of a stack that was started."""
 
+    def human() -> RenderableType:
+        shown = new_table("service", "address", "state", "s", right=("s",))
+        for one in made.progress:
+            url = made.addresses.get(one.service.name, "")
+            state = one.health or one.state
+            shown.add_row(one.service.title, url, styled(state), f"{one.seconds:.0f}")
+        return shown
 
-def built(made: Built) -> View:
-    """A bento, and its image if there is one."""
-    facts = {
-        "bento": made.bento,
-        "model": made.model.name,
-        "fingerprint": made.model.fingerprint,
-        "dimension": made.model.dimension,
-        "stored": made.stored,
-        "seconds": round(made.seconds, 1),
-    }
-    if not made.image:
-        return key_value_view(facts, quiet=[made.bento])
-    size = {"image": made.image, "bytes": made.size}
-    shown = key_value_view(facts | size, quiet=[made.image])
-    people = key_value_view(facts | {"image": made.image, "size": format_bytes(made.size)})
+    urls = [made.addresses.get(one.service.name, "") for one in made.progress]
     return View(
-        json=facts | size | {"run": run_line(made)},
-        lines=shown.lines,
-        quiet=shown.quiet,
-        human=people.human,
+        json=_started(made),
+        lines=[
+            f"{one.service.name}\t{url}\t{one.health or one.state}"
+            for one, url in zip(made.progress, urls, strict=True)
+        ],
+        quiet=urls,
+        human=human,
     )
 
 
-def serving(one: Serving) -> View:
-    """Where a service that is about to start will be."""
-    facts = {
-        "url": one.url,
-        "docs": f"{one.url}/",
-        "ready": f"{one.url}/readyz",
-        "model": one.model.name,
-        "workers": one.workers,
+def _started(made: Started) -> dict[str, Any]:
+    return {
+        "project": made.project,
+        "changed": made.changed,
+        "seconds": round(made.seconds, 1),
+        "services": [
+            {
+                "name": one.service.name,
+                "url": made.addresses.get(one.service.name, ""),
+                "image": one.container.image if one.container else "",
+                "state": one.state,
+                "health": one.health,
+                "seconds": round(one.seconds, 1),
+                "waited_for": {
+                    name: round(spent, 1) for name, spent in one.waited.items() if spent > 0.05
+                },
+            }
+            for one in made.progress
+        ],
+        "encode": asdict(made.encoded) if made.encoded else None,
+        "search": asdict(made.searched) if made.searched else None,
     }
-    return View(json=facts, quiet=[one.url])
 
 
-def serving_hints(one: Serving) -> str:
-    """The same for a person, with lines to try."""
-    post = f"curl {one.url}"
-    return (
-        f"The model {one.model.name} on {one.url}, described at {one.url}/. Ctrl-C stops it.\n"
-        f"Try, once {one.url}/readyz answers 200:\n"
-        f"  {post}/vectorize_text -H 'Content-Type: text/plain' -d dog\n"
-        f"  {post}/vectorize -H 'Content-Type: image/jpeg' --data-binary @image.jpg\n"
+def plan(one: Plan) -> View:
+    """What `up` would start."""
+    services: list[dict[str, Any]] = [
+        {
+            "name": service.name,
+            "image": image,
+            "action": one.actions[service.name],
+            "ports": {port.variable: one.values[port.variable] for port in service.ports},
+        }
+        for service in one.services
+        for image in [one.values[service.image]]
+    ]
+    lines = [
+        "\t".join([s["name"], s["action"], s["image"], ",".join(s["ports"].values())])
+        for s in services
+    ]
+
+    def human() -> RenderableType:
+        from rich.console import Group
+
+        shown = new_table("service", "would be", "image", "ports")
+        for service in services:
+            ports = ", ".join(service["ports"].values())
+            shown.add_row(service["name"], service["action"], service["image"], ports)
+        more = new_table("variable", "value")
+        for name, value in one.changed.items():
+            more.add_row(name, value)
+        return Group(shown, more) if one.changed else shown
+
+    return View(
+        json={
+            "project": one.project,
+            "dry_run": True,
+            "services": services,
+            "variables": one.changed,
+            "files": [str(file) for file in one.files],
+            "checks": [_check(check) for check in one.checks if check.level is not Level.OK],
+        },
+        lines=[*lines, *(f"{name}={value}" for name, value in one.changed.items())],
+        quiet=[service["name"] for service in services],
+        human=human,
     )
+
+
+def _check(check: Check) -> dict[str, str]:
+    return {"name": check.name, "level": check.level, "message": check.message, "fix": check.fix}
+
+
+def removed(project: str, what: Removed) -> View:
+    """What `down` removed."""
+    services = [f"{name}\tremoved" for name in what.services]
+    volumes = [f"{name}\tdeleted" for name in what.volumes]
+    return View(
+        json={"project": project, "services": what.services, "volumes": what.volumes},
+        lines=[*services, *volumes],
+        quiet=[*what.services, *what.volumes],
+    )
+
+
+def stopped(project: str, names: Sequence[str]) -> View:
+    """The services that `stop` stopped."""
+    return View(
+        json={"project": project, "services": list(names)},
+        lines=[f"{name}\tstopped" for name in names],
+        quiet=list(names),
+    )
+
+
+def status(one: StackStatus) -> View:
+    """A stack as it is now."""
+    return View(
+        json={
+            "project": one.project,
+            "services": [asdict(service) for service in one.services],
+            "volumes": one.volumes,
+        },
+        lines=["\t".join(_columns(service)) for service in one.services],
+        quiet=[service.name for service in one.services if service.is_ready],
+        human=lambda: status_table(one),
+    )
+
+
+def watch(out: Out, look: Callable[[], StackStatus]) -> NoReturn:
+    """Show the stack again and again, until Ctrl-C: drawn in place, or one view after another."""
+    if out.mode is not Mode.HUMAN:
+        while True:
+            if out.mode is Mode.JSON:
+                out.stdout.write(json.dumps(status(look()).json) + "\n")
+                out.stdout.flush()
+            else:
+                out.show(status(look()))
+            time.sleep(_PAUSE)
+    from rich.live import Live
+
+    with Live(console=out.console(out.stdout), auto_refresh=False) as live:
+        while True:
+            live.update(status_table(look()), refresh=True)
+            time.sleep(_PAUSE)
+
+
+def status_table(one: StackStatus) -> RenderableType:
+    """A stack as it is now, as a table that fits 80 columns."""
+    from rich.console import Group
+    from rich.text import Text
+
+    right = ("up", "CPU", "memory", "data")
+    shown = new_table("service", "state", "address", "version", *right, right=right)
+    for column in shown.columns:
+        column.no_wrap = column.header != "state"
+        column.overflow = "ellipsis" if column.header == "version" else "fold"
+    for service in one.services:
+        name, state, health, url, version, up, _, cpu, memory = _columns(service)
+        data = [one.volumes[name] for name in service.volumes if one.volumes.get(name) is not None]
+        word = styled(health if state == "running" and health else state)
+        if service.restarts:
+            word.append(f", {service.restarts} restarts", style="yellow")
+        shown.add_row(
+            name,
+            word,
+            url.removeprefix("http://"),
+            version,
+            up,
+            cpu,
+            memory.partition(" / ")[0],
+            format_bytes(sum(filter(None, data))) if data else "",
+        )
+    absent = [service.name for service in one.services if service.state == "absent"]
+    if not absent:
+        return shown
+    return Group(shown, Text(f"`clipstack up` starts {', '.join(absent)}.", style="dim"))
+
+
+def _columns(one: ServiceStatus) -> list[str]:
+    memory = format_bytes(one.memory) if one.memory is not None else ""
+    if memory and one.memory_limit:
+        memory += f" / {format_bytes(one.memory_limit)}"
+    return [
+        one.name,
+        one.state,
+        one.health,
+        one.url,
+        one.version,
+        format_duration(one.uptime) if one.uptime is not None else "",
+        str(one.restarts),
+        f"{one.cpu:.0f} %" if one.cpu is not None else "",
+        memory,
+    ]
