@@ -1,4 +1,4 @@
-"""Pictures and texts over HTTP in, vectors out: `images/` and `encoders/` as a BentoML service.
+"""Embeddings over HTTP: `images/` and `encoders/` behind a BentoML service.
 
-The service itself is made where `clipstack.service.bento` is imported.
+Importing `clipstack.service.bento` creates the service.
 """

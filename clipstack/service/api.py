@@ -1,4 +1,4 @@
-"""HTTP requests in, vectors out: the service's own endpoints as a Starlette application."""
+"""The service's own endpoints, as a Starlette application."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from starlette.routing import Route
 from clipstack import __version__
 from clipstack.service import openapi, responses
 from clipstack.service.vectorizer import Embedding, Vectorizer
-from clipstack.web import error_responses, request_bodies
-from clipstack.web.error_responses import RequestError
-from clipstack.web.request_bodies import Bodies
+from clipstack.web import request_bodies
+from clipstack.web.error_responses import RequestError, as_request_error, error_response
+from clipstack.web.request_bodies import BodyReader
 
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Api:
     vectorizer: Vectorizer
 
     def application(self) -> Starlette:
-        """What BentoML mounts."""
+        """The application that BentoML mounts."""
         posts: dict[str, Handler] = {
             "/vectorize": self._image,
             "/vectorize_image": self._image,
@@ -39,87 +39,89 @@ class Api:
             "/vectorize_text": self._text,
             "/vectorize_texts": self._texts,
         }
-        routes = [Route(path, _answered(work), methods=["POST"]) for path, work in posts.items()]
-        routes.append(Route("/model", _answered(self._model), methods=["GET"]))
+        routes = [
+            Route(path, _catching_errors(handler), methods=["POST"])
+            for path, handler in posts.items()
+        ]
+        routes.append(Route("/model", _catching_errors(self._model), methods=["GET"]))
         routes.append(Route("/docs.json", self._docs, methods=["GET"]))
         return Starlette(
             routes=routes,
             lifespan=self._lifespan,
-            exception_handlers={HTTPException: _refused},
+            exception_handlers={HTTPException: _http_error},
         )
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        self._bodies = Bodies(self.vectorizer.options.bodies)
+        self._bodies = BodyReader(self.vectorizer.configuration.body_limits)
         async with self.vectorizer.running():
             yield
 
     async def _image(self, request: Request) -> Response:
         info = self.vectorizer.info
-        async with self._bodies.of(request) as body:
+        async with self._bodies.read(request) as body:
             data = body.data
-            if body.kind.startswith("multipart/"):
-                found = request_bodies.parts(body, 2)
-                if len(found) > 1:
+            if body.media_type.startswith("multipart/"):
+                files = request_bodies.multipart_files(body, 2)
+                if len(files) > 1:
                     message = "one picture at a time; send several to /vectorize_images"
                     raise RequestError(400, "multipart", message)
-                data = found[0]
-            with self.vectorizer.admitted(1) as deadline:
-                result = await _connected(request, self.vectorizer.image(data, deadline))
-        return responses.one(request, result, info.fingerprint, info.context_length)
+                data = files[0]
+            with self.vectorizer.admit(1) as deadline:
+                embedding = await _while_connected(request, self.vectorizer.image(data, deadline))
+        return responses.single(request, embedding, info.fingerprint, info.context_length)
 
     async def _images(self, request: Request) -> Response:
-        info, most = self.vectorizer.info, self.vectorizer.options.max_items
-        async with self._bodies.of(request) as body:
-            if body.kind == request_bodies.NPY:
-                pixels = request_bodies.pixels(body, info.geometry.shape, most)
-                with self.vectorizer.admitted(len(pixels)) as deadline:
-                    work = [self.vectorizer.pixels(one, deadline) for one in pixels]
-                    results = await _connected(request, _together(work))
-            elif body.kind.startswith("multipart/"):
-                files = await asyncio.to_thread(request_bodies.parts, body, most)
-                with self.vectorizer.admitted(len(files)) as deadline:
+        info, max_items = self.vectorizer.info, self.vectorizer.configuration.max_items
+        async with self._bodies.read(request) as body:
+            if body.media_type == request_bodies.NPY:
+                pixels = request_bodies.pixels(body, info.geometry.shape, max_items)
+                with self.vectorizer.admit(len(pixels)) as deadline:
+                    work = [self.vectorizer.pixels(image, deadline) for image in pixels]
+                    outcomes = await _while_connected(request, _gather(work))
+            elif body.media_type.startswith("multipart/"):
+                files = await asyncio.to_thread(request_bodies.multipart_files, body, max_items)
+                with self.vectorizer.admit(len(files)) as deadline:
                     work = [self.vectorizer.image(data, deadline) for data in files]
-                    results = await _connected(request, _together(work))
+                    outcomes = await _while_connected(request, _gather(work))
             else:
                 message = f"send multipart/form-data or {request_bodies.NPY}"
                 raise RequestError(415, "unsupported", message)
-        return self._many(request, results)
+        return self._batch(request, outcomes)
 
     async def _text(self, request: Request) -> Response:
         info = self.vectorizer.info
-        async with self._bodies.of(request) as body:
+        async with self._bodies.read(request) as body:
             text = request_bodies.checked_text(
-                request_bodies.text(body), self.vectorizer.options.max_text
+                request_bodies.text(body), self.vectorizer.configuration.max_text
             )
-        with self.vectorizer.admitted(1) as deadline:
-            result = await _connected(request, self.vectorizer.text(text, deadline))
-        return responses.one(request, result, info.fingerprint, info.context_length)
+        with self.vectorizer.admit(1) as deadline:
+            embedding = await _while_connected(request, self.vectorizer.text(text, deadline))
+        return responses.single(request, embedding, info.fingerprint, info.context_length)
 
     async def _texts(self, request: Request) -> Response:
-        options = self.vectorizer.options
+        configuration = self.vectorizer.configuration
         _ = self.vectorizer.info
-        async with self._bodies.of(request) as body:
-            items = request_bodies.texts(body, options.max_items)
+        async with self._bodies.read(request) as body:
+            items = request_bodies.texts(body, configuration.max_items)
 
-        async def one(item: object, deadline: float) -> Embedding:
-            return await self.vectorizer.text(
-                request_bodies.checked_text(item, options.max_text), deadline
-            )
+        async def embed(item: object, deadline: float) -> Embedding:
+            text = request_bodies.checked_text(item, configuration.max_text)
+            return await self.vectorizer.text(text, deadline)
 
-        with self.vectorizer.admitted(len(items)) as deadline:
-            work = [one(item, deadline) for item in items]
-            results = await _connected(request, _together(work))
-        return self._many(request, results)
+        with self.vectorizer.admit(len(items)) as deadline:
+            work = [embed(item, deadline) for item in items]
+            outcomes = await _while_connected(request, _gather(work))
+        return self._batch(request, outcomes)
 
-    def _many(self, request: Request, results: Sequence[responses.Result]) -> Response:
+    def _batch(self, request: Request, outcomes: Sequence[responses.Outcome]) -> Response:
         info = self.vectorizer.info
-        return responses.many(
-            request, results, info.fingerprint, info.dimension, info.context_length
+        return responses.batch(
+            request, outcomes, info.fingerprint, info.dimension, info.context_length
         )
 
     async def _model(self, _: Request) -> Response:
-        encoder, options = self.vectorizer.encoder, self.vectorizer.options
+        encoder, configuration = self.vectorizer.encoder, self.vectorizer.configuration
         info = encoder.info
         return JSONResponse(
             {
@@ -133,80 +135,84 @@ class Api:
                 "geometry": asdict(info.geometry),
                 "limits": {
                     "tokens": info.context_length,
-                    "text_bytes": options.max_text,
-                    "body_bytes": options.max_bytes,
-                    "pixels": options.max_pixels,
-                    "items": options.max_items,
+                    "text_bytes": configuration.max_text,
+                    "body_bytes": configuration.max_bytes,
+                    "pixels": configuration.max_pixels,
+                    "items": configuration.max_items,
                 },
                 "clipstack": __version__,
             }
         )
 
     async def _docs(self, _: Request) -> Response:
-        return JSONResponse(openapi.document(self.vectorizer.options.max_items))
+        return JSONResponse(openapi.document(self.vectorizer.configuration.max_items))
 
 
-def _answered(work: Handler) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    """`work` with every error answered in JSON.
+def _catching_errors(handler: Handler) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """`handler`, with every error as a JSON response.
 
-    A caller who hung up is answered too: BentoML's time limit waits for an answer to begin.
+    A client that disconnected is answered too: BentoML's timeout waits for a response to begin.
     """
 
     async def handle(request: Request) -> Response:
         try:
-            return await work(request)
+            return await handler(request)
         except Exception as error:
-            return error_responses.response(error)
+            return error_response(error)
 
     return handle
 
 
-def _refused(_: Request, error: Exception) -> Response:
-    return error_responses.response(error)
+def _http_error(_: Request, error: Exception) -> Response:
+    return error_response(error)
 
 
-async def _connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """`work`, which ends when its caller hangs up. The body must have been read.
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled when the client disconnects.
+
+    Args:
+        request: its body must have been read.
 
     Raises:
-        RequestError: the caller hung up.
+        RequestError: the client disconnected.
     """
     task = asyncio.create_task(work)
-    gone = asyncio.create_task(_hung_up(request))
+    disconnect = asyncio.create_task(_wait_for_disconnect(request))
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, disconnect), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise RequestError(400, "cut off", "the caller hung up")
+            raise RequestError(400, "cut off", "the client disconnected")
         return task.result()
     finally:
-        gone.cancel()
+        disconnect.cancel()
         task.cancel()
 
 
-async def _hung_up(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def _together(work: Sequence[Coroutine[Any, Any, Embedding]]) -> list[responses.Result]:
-    """Each item's vector or its own error; what concerns the service ends all.
+async def _gather(work: Sequence[Coroutine[Any, Any, Embedding]]) -> list[responses.Outcome]:
+    """Each item's embedding or its own error; an error of the service itself ends them all.
 
     Raises:
-        BusyError, ClipstackError: an item waited too long, or the encoder failed.
+        BusyError: an item waited too long.
+        ClipstackError: the encoder failed.
     """
 
-    async def one(item: Coroutine[Any, Any, Embedding]) -> responses.Result:
+    async def outcome(item: Coroutine[Any, Any, Embedding]) -> responses.Outcome:
         try:
             return await item
         except Exception as error:
-            known = error_responses.described(error)
-            if known.status >= 500:
+            request_error = as_request_error(error)
+            if request_error.status >= 500:
                 raise
-            return known
+            return request_error
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in work]
-    except ExceptionGroup as several:
-        raise several.exceptions[0] from None
+            tasks = [group.create_task(outcome(item)) for item in work]
+    except ExceptionGroup as group_error:
+        raise group_error.exceptions[0] from None
     return [task.result() for task in tasks]

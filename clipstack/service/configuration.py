@@ -1,4 +1,4 @@
-"""`CLIPSTACK_*` variables in, the service's checked options out."""
+"""The service's configuration, from `CLIPSTACK_SERVICE_*` environment variables."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfiguration:
-    """How the service serves; each field is read from `CLIPSTACK_SERVICE_<FIELD>`.
+    """Limits and sizes of the service; each field is read from `CLIPSTACK_SERVICE_<FIELD>`.
 
     Attributes:
-        token: what callers must send as `Authorization: Bearer <token>`; "" lets everyone in.
+        token: what clients must send as `Authorization: Bearer <token>`; "" lets everyone in.
         workers: processes, each with its own copy of the model.
-        max_bytes: of one request's body.
-        max_pixels: of one picture, as `images.decode.Limits` counts them.
+        max_bytes: bytes of one request body.
+        max_pixels: pixels of one picture, as `images.decode.Limits` counts them.
         max_items: pictures or texts in one request.
         max_text: bytes of one text in UTF-8.
-        batch: most pictures, or texts, encoded at once.
+        batch: largest number of pictures, or texts, encoded at once.
         decoders: threads that decode, 0 for one per core, at most 4.
-        queue: most pictures and texts taken in at one time; more are told to come back.
-        memory: most bytes of bodies held at one time; more are told to come back.
-        wait: seconds a picture or text may wait for its turn.
-        patience: seconds a caller may take to send a body.
+        queue: pictures and texts accepted at one time; further requests are answered with 503.
+        memory: bytes of bodies held at one time; further requests are answered with 503.
+        wait: seconds that a picture or text may wait for its batch.
+        patience: seconds until a body must begin to arrive.
     """
 
     token: str = ""
@@ -48,18 +48,18 @@ class ServiceConfiguration:
     patience: float = 30.0
 
     @property
-    def bodies(self) -> BodyLimits:
-        """What bodies may take."""
+    def body_limits(self) -> BodyLimits:
+        """Limits on request bodies."""
         return BodyLimits(self.max_bytes, self.memory, self.patience)
 
     @property
-    def threads(self) -> int:
-        """Threads that decode."""
+    def decode_threads(self) -> int:
+        """Number of threads that decode."""
         return self.decoders or min(4, os.cpu_count() or 1)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> ServiceConfiguration:
-    """The options in force.
+    """The configuration in force.
 
     Raises:
         UsageError: a variable holds no valid value.
@@ -68,33 +68,33 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> ServiceConf
     values: dict[str, str | int | float] = {}
     for field in fields(ServiceConfiguration):
         variable = PREFIX + field.name.upper()
-        given = environment.get(variable, "").strip()
+        text = environment.get(variable, "").strip()
         default = getattr(defaults, field.name)
-        if not given:
+        if not text:
             continue
         if isinstance(default, str):
-            values[field.name] = given
+            values[field.name] = text
         elif isinstance(default, int):
-            values[field.name] = _number(variable, given, int, 0 if not default else 1)
+            values[field.name] = _number(variable, text, int, 0 if not default else 1)
         else:
-            values[field.name] = _number(variable, given, float, 0.001)
-    options = ServiceConfiguration(**values)  # type: ignore[arg-type]
-    if options.token and not _is_visible(options.token):
+            values[field.name] = _number(variable, text, float, 0.001)
+    configuration = ServiceConfiguration(**values)  # type: ignore[arg-type]
+    if configuration.token and not _is_visible_ascii(configuration.token):
         raise UsageError(f"{PREFIX}TOKEN may hold visible ASCII characters only")
-    if options.max_items > options.queue:
+    if configuration.max_items > configuration.queue:
         raise UsageError(f"{PREFIX}QUEUE must be at least {PREFIX}MAX_ITEMS")
-    return options
+    return configuration
 
 
-def _is_visible(text: str) -> bool:
-    return all(33 <= ord(letter) < 127 for letter in text)
+def _is_visible_ascii(text: str) -> bool:
+    return all(33 <= ord(character) < 127 for character in text)
 
 
-def _number(variable: str, given: str, parse: Callable[[str], Number], least: Number) -> Number:
+def _number(variable: str, text: str, parse: Callable[[str], Number], minimum: Number) -> Number:
     try:
-        number = parse(given)
+        number = parse(text)
     except ValueError:
-        number = least - 1
-    if not least <= number < float("inf"):
-        raise UsageError(f"{variable} must be a number of at least {least}, got {given!r}")
+        number = minimum - 1
+    if not minimum <= number < float("inf"):
+        raise UsageError(f"{variable} must be a number of at least {minimum}, got {text!r}")
     return number

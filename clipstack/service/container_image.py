@@ -1,10 +1,10 @@
-"""The machine a bento is built on in, the image it becomes and the model it carries out.
+"""The container image of a bento, and the model inside it.
 
-BentoML 1.4 draws the Dockerfile itself, and leaves no way to add to it but commands to `RUN`. (Its
-`dockerfile_template` is refused by `bentoml containerize`: it looks for the template outside the
-current folder, and does not allow that.) It writes those commands as they are, so lines
-that follow a command become lines of the Dockerfile. With them the packages are installed in a
-stage of their own, and the image gets only what is used, and a health check. See docs/adr/0006.
+BentoML 1.4 generates the Dockerfile, and only commands to `RUN` can be added to it. (`bentoml
+containerize` refuses its `dockerfile_template`: it looks for the template outside the current
+folder, and does not allow that.) It writes those commands unchanged, so the lines that follow a
+command become lines of the Dockerfile. They install the packages in a stage of their own, keep only
+what is used, and add a health check. See docs/adr/0006.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 MODEL = "clip_model"
 """The name under which `clipstack build` keeps models in BentoML's model store."""
-VARIABLE = "CLIPSTACK_BENTO_MODEL"
-"""Names the stored model that a bento built now carries; else the newest `clip_model`."""
+MODEL_VARIABLE = "CLIPSTACK_BENTO_MODEL"
+"""Environment variable: the stored model of a bento; by default the newest `clip_model`."""
 
-ENGINE = "CLIPSTACK_BENTO_ENGINE"
-"""Names the engine of a bento built now, "openvino" or "torch"; else the one this machine has."""
+ENGINE_VARIABLE = "CLIPSTACK_BENTO_ENGINE"
+"""Environment variable: "openvino" or "torch"; by default the engine of this machine."""
 
 PYTHON = "3.11"
 PACKAGES = (
@@ -34,17 +34,17 @@ PACKAGES = (
     *("huggingface_hub",),
 )
 """What `clipstack.images` and `clipstack.encoders` import; the rest comes with BentoML."""
-OF_ENGINE = {
+ENGINE_PACKAGES = {
     "openvino": ("openvino",),
     "torch": ("torch", "transformers", "safetensors", "protobuf"),
 }
 
-# uv reads these when the image is built just as when its versions were locked.
-_UV = ("UV_TORCH_BACKEND", "UV_INDEX_STRATEGY")
+# uv reads these both when versions are locked and when the image is built.
+_UV_VARIABLES = ("UV_TORCH_BACKEND", "UV_INDEX_STRATEGY")
 
 _VENV = "/app/.venv"
-# Tests and headers of PyTorch and others; OpenVINO's devices that no CPU image has, and its readers
-# of other formats.
+# Tests and headers of PyTorch and others; OpenVINO's plugins for devices that a CPU image does not
+# have, and its readers of other formats.
 _UNUSED = (
     *(f"openvino/libs/libopenvino_{name}_plugin.so*" for name in ("intel_gpu", "intel_npu")),
     *(f"openvino/libs/libopenvino_{name}_frontend.so*" for name in ("pytorch", "tensorflow")),
@@ -53,8 +53,8 @@ _UNUSED = (
     *("torch/test", "torch/include", "torch/share", "torch/bin/test_*", "torch/bin/*Test"),
     *("torch/bin/protoc*", "*/tests", "*/*/tests"),
 )
-# uv compiles everything, which is 230 MB of byte code, most of it for models of transformers that
-# are never loaded. What this imports is compiled again; the service's user can't write there.
+# uv compiles everything to 230 MB of byte code, most of it for models of transformers that are
+# never loaded. Only what this imports is compiled again; the user of the service can't write there.
 _WARM_UP = {
     "openvino": "import bentoml, cv2, PIL.Image, openvino, tokenizers, _bentoml_impl.server.app",
     "torch": (
@@ -63,7 +63,7 @@ _WARM_UP = {
         "transformers.models.siglip.modeling_siglip"
     ),
 }
-_HEALTH = (
+_HEALTH_CHECK = (
     "import os, urllib.request as u; "
     "p = os.environ.get('PORT') or os.environ.get('BENTOML_PORT') or '3000'; "
     "u.urlopen('http://127.0.0.1:' + p + '/readyz', timeout=8)"
@@ -71,9 +71,9 @@ _HEALTH = (
 
 
 def model() -> BentoModel | None:
-    """The stored model that a bento built now carries, for an attribute of the service class.
+    """The stored model to put into a bento, for an attribute of the service class.
 
-    None where the store has none; `image` then has the bento serve the built-in `shapes`.
+    None if the store has none; with `image(None)` the bento serves the built-in `shapes`.
 
     Raises:
         bentoml.exceptions.NotFound: CLIPSTACK_BENTO_MODEL names a model that is not stored.
@@ -81,24 +81,24 @@ def model() -> BentoModel | None:
     import bentoml
     from bentoml.models import BentoModel
 
-    named = os.environ.get(VARIABLE, "")
-    if named:
-        return BentoModel(bentoml.models.get(named).tag)
+    tag = os.environ.get(MODEL_VARIABLE, "")
+    if tag:
+        return BentoModel(bentoml.models.get(tag).tag)
     reference = BentoModel(f"{MODEL}:latest")
     return reference if reference.stored is not None else None
 
 
 def image(model: BentoModel | None) -> Image:
-    """The image of a bento that carries `model`, or the built-in `shapes` for None."""
+    """The image of a bento with `model` inside, or for None with the built-in `shapes`."""
     from bentoml.images import Image
 
-    engine = os.environ.get(ENGINE) or choose("auto", "cpu")
-    made = Image(base_image=f"python:{PYTHON}-slim", distro="", python_version=PYTHON)
-    settings = [f"ENV {name}={os.environ[name]}" for name in _UV if os.environ.get(name)]
-    made.run("\n".join(["true", "", "FROM base-container AS packages", *settings]))
-    made.python_packages(*(_pinned(name) for name in (*PACKAGES, *OF_ENGINE[engine])))
+    engine = os.environ.get(ENGINE_VARIABLE) or choose("auto", "cpu")
+    container = Image(base_image=f"python:{PYTHON}-slim", distro="", python_version=PYTHON)
+    settings = [f"ENV {name}={os.environ[name]}" for name in _UV_VARIABLES if os.environ.get(name)]
+    container.run("\n".join(["true", "", "FROM base-container AS packages", *settings]))
+    container.python_packages(*map(_requirement, (*PACKAGES, *ENGINE_PACKAGES[engine])))
     packages = f"{_VENV}/lib/python{PYTHON}/site-packages"
-    made.run(
+    container.run(
         "\n".join(
             [
                 f"cd {packages} && rm -rf {' '.join(_UNUSED)}"
@@ -110,15 +110,15 @@ def image(model: BentoModel | None) -> Image:
                 f"ENV VIRTUAL_ENV={_VENV} PATH={_VENV}/bin:$PATH BENTOML_DO_NOT_TRACK=True",
                 *(["ENV CLIPSTACK_MODEL=shapes"] if model is None else []),
                 "HEALTHCHECK --interval=10s --timeout=10s --start-period=180s --retries=3 CMD "
-                + json.dumps([f"{_VENV}/bin/python", "-c", _HEALTH]),
+                + json.dumps([f"{_VENV}/bin/python", "-c", _HEALTH_CHECK]),
             ]
         )
     )
-    return made
+    return container
 
 
-def _pinned(name: str) -> str:
-    """`name` at the version that is installed here: the same code gives the same vectors."""
+def _requirement(name: str) -> str:
+    """`name` pinned to the version installed here: the same code gives the same vectors."""
     try:
         return f"{name}=={metadata.version(name).partition('+')[0]}"
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Seconds and counts in, histograms beside BentoML's own on /metrics out."""
+"""Prometheus metrics of the service, served on /metrics beside BentoML's own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """What the service measures of itself, by `kind`: "image" or "text".
+    """Histograms of durations and batch sizes, by `kind`: "image" or "text".
 
-    Made once in a process, and only after BentoML has set PROMETHEUS_MULTIPROC_DIR, which
-    prometheus_client reads when it is imported.
+    Create one in a process, after BentoML has set PROMETHEUS_MULTIPROC_DIR: prometheus_client reads
+    it when it is imported.
     """
 
     def __init__(self) -> None:

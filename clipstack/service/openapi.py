@@ -1,4 +1,4 @@
-"""The service's limits in, its OpenAPI document out."""
+"""The service's OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clipstack.web.request_bodies import NPY
 
 Json = dict[str, Any]
 
-_WHY = {
+_ERRORS = {
     400: "Empty, no valid JSON, multipart body or text, or cut off",
     401: "No token, or a wrong one",
     408: "The body did not arrive in time",
@@ -22,13 +22,17 @@ _WHY = {
 
 
 def document(max_items: int) -> Json:
-    """OpenAPI 3.1 for /docs.json and the page that shows it."""
+    """The OpenAPI 3.1 document for /docs.json.
+
+    Args:
+        max_items: pictures or texts that one request may have.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "clip_image_vectorizer",
             "version": __version__,
-            "description": "Pictures and texts in, CLIP vectors out, as the model gives them: "
+            "description": "CLIP vectors of pictures and texts, as the model gives them: "
             "projected, not normalised. `Accept: application/octet-stream` returns them as "
             "little-endian float32.",
         },
@@ -41,9 +45,11 @@ def document(max_items: int) -> Json:
             "/vectorize_text": {"post": _text()},
             "/vectorize_texts": {"post": _texts(max_items)},
             "/model": {"get": _model()},
-            "/livez": {"get": _plain("Alive")},
-            "/readyz": {"get": _plain("Ready: the model has encoded something", not_yet=True)},
-            "/metrics": {"get": _plain("Metrics for Prometheus", token=True)},
+            "/livez": {"get": _plain_text("Alive")},
+            "/readyz": {
+                "get": _plain_text("Ready: the model has encoded something", may_be_unready=True)
+            },
+            "/metrics": {"get": _plain_text("Metrics for Prometheus", token=True)},
         },
         "components": {
             "schemas": _schemas(),
@@ -55,7 +61,7 @@ def document(max_items: int) -> Json:
 def _image(name: str) -> Json:
     picture = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
     content = dict.fromkeys(("image/*", BINARY), picture)
-    content["multipart/form-data"] = _parts(
+    content["multipart/form-data"] = _multipart(
         {"type": "string", "format": "binary", "minLength": 1}, "image"
     )
     return _post(
@@ -68,17 +74,14 @@ def _image(name: str) -> Json:
 
 
 def _images(max_items: int) -> Json:
-    several: Json = {
-        "type": "array",
-        "items": {"type": "string", "format": "binary"},
-    }
-    several |= {"minItems": 1, "maxItems": max_items}
+    images: Json = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    images |= {"minItems": 1, "maxItems": max_items}
     return _post(
         "vectorize_images",
         "The vectors of many pictures: every part is one, its name does not matter. Pixels that "
         f"have the model's shape already may come as {NPY}: uint8 [n, height, width, 3]",
         {
-            "multipart/form-data": _parts(several, "images"),
+            "multipart/form-data": _multipart(images, "images"),
             NPY: {"schema": {"type": "string", "format": "binary", "minLength": 1}},
         },
         _ok("Many", binary="float32 [n, dimension], NaN for what failed"),
@@ -87,24 +90,24 @@ def _images(max_items: int) -> Json:
 
 
 def _text() -> Json:
-    one = {"type": "object", "required": ["text"], "properties": {"text": _filled()}}
+    text_object = {"type": "object", "required": ["text"], "properties": {"text": _text_schema()}}
     return _post(
         "vectorize_text",
         "The vector of a text; one longer than the model reads is cut off, and the answer says so",
-        {"text/plain": {"schema": _filled()}, "application/json": {"schema": one}},
+        {"text/plain": {"schema": _text_schema()}, "application/json": {"schema": text_object}},
         _ok("One", binary="float32 [dimension]"),
         (400, 413, 415),
     )
 
 
 def _texts(max_items: int) -> Json:
-    what = "A text; whatever else stands here gets an error of its own"
-    items = {"type": "array", "items": {"description": what}, "maxItems": max_items}
-    named = {"type": "object", "required": ["texts"], "properties": {"texts": items}}
+    description = "A text; an item of another type gets an error of its own"
+    items = {"type": "array", "items": {"description": description}, "maxItems": max_items}
+    texts_object = {"type": "object", "required": ["texts"], "properties": {"texts": items}}
     return _post(
         "vectorize_texts",
         "The vectors of many texts",
-        {"application/json": {"schema": {"oneOf": [items, named]}}},
+        {"application/json": {"schema": {"oneOf": [items, texts_object]}}},
         _ok("Many", binary="float32 [n, dimension], NaN for what failed"),
         (400, 413, 415, 422),
     )
@@ -114,15 +117,15 @@ def _model() -> Json:
     return {
         "operationId": "model",
         "tags": ["service"],
-        "summary": "The model behind the vectors",
+        "summary": "The model that gives the vectors",
         "security": [{"token": []}, {}],
-        "responses": {"200": _json("Its facts", "Model"), **_errors((401, 503))},
+        "responses": {"200": _json("Name, engine and limits", "Model"), **_errors((401, 503))},
     }
 
 
-def _plain(summary: str, *, token: bool = False, not_yet: bool = False) -> Json:
+def _plain_text(summary: str, *, token: bool = False, may_be_unready: bool = False) -> Json:
     responses: Json = {"200": {"description": summary, "content": {"text/plain": {}}}}
-    if not_yet:
+    if may_be_unready:
         responses["503"] = {"description": "Not yet", "content": {"text/plain": {}}}
     if token:
         responses |= _errors((401,))
@@ -141,19 +144,19 @@ def _post(name: str, summary: str, content: Json, ok: Json, errors: tuple[int, .
     }
 
 
-def _parts(schema: Json, name: str) -> Json:
+def _multipart(schema: Json, name: str) -> Json:
     parts = {"type": "object", "required": [name], "properties": {name: schema}}
     return {"schema": {**parts, "additionalProperties": False}}
 
 
-def _filled() -> Json:
+def _text_schema() -> Json:
     return {"type": "string", "minLength": 1, "pattern": r"\S"}
 
 
 def _ok(schema: str, *, binary: str) -> Json:
-    answer = _json("Vectors", schema)
-    answer["content"][BINARY] = {"schema": {"type": "string", "description": binary}}
-    answer["headers"] = {
+    response = _json("Vectors", schema)
+    response["content"][BINARY] = {"schema": {"type": "string", "description": binary}}
+    response["headers"] = {
         FINGERPRINT: {
             "description": "Equal for models that give the same vectors",
             "schema": {"type": "string"},
@@ -161,7 +164,7 @@ def _ok(schema: str, *, binary: str) -> Json:
         TRUNCATED: {"description": "Texts that were cut off", "schema": {"type": "string"}},
         FAILED: {"description": "Indexes of items that failed", "schema": {"type": "string"}},
     }
-    return answer
+    return response
 
 
 def _json(description: str, schema: str) -> Json:
@@ -170,11 +173,11 @@ def _json(description: str, schema: str) -> Json:
 
 
 def _errors(codes: tuple[int, ...]) -> Json:
-    found = {str(code): _json(_WHY[code], "Error") for code in sorted(codes)}
-    if "503" in found:
+    responses = {str(code): _json(_ERRORS[code], "Error") for code in sorted(codes)}
+    if "503" in responses:
         seconds = {"description": "Seconds", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
-        found["503"]["headers"] = {"Retry-After": seconds}
-    return found
+        responses["503"]["headers"] = {"Retry-After": seconds}
+    return responses
 
 
 def _schemas() -> Json:
@@ -198,7 +201,7 @@ def _schemas() -> Json:
         "required": ["error", "reason", "status"],
         "properties": {"error": text, "reason": text, "status": {"type": "integer"}},
     }
-    facts = ("id", "revision", "fingerprint", "engine", "precision", "family", "clipstack")
+    text_fields = ("id", "revision", "fingerprint", "engine", "precision", "family", "clipstack")
     return {
         "One": vector,
         "Many": {
@@ -209,9 +212,9 @@ def _schemas() -> Json:
         "Error": error,
         "Model": {
             "type": "object",
-            "required": [*facts, "dimension", "geometry", "limits"],
+            "required": [*text_fields, "dimension", "geometry", "limits"],
             "properties": {
-                **dict.fromkeys(facts, text),
+                **dict.fromkeys(text_fields, text),
                 "dimension": number,
                 "geometry": {"type": "object"},
                 "limits": {"type": "object", "additionalProperties": number},

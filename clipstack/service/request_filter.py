@@ -1,44 +1,40 @@
-"""Every request first, before BentoML's own layers: only those they can take go on.
+"""ASGI middleware around all of BentoML: only requests that BentoML can handle pass.
 
-BentoML keeps a set of metrics for every path it is asked for, so unknown paths, in numbers, would
-fill its memory; and its access log takes headers to be UTF-8, or fails in the midst of an answer.
+BentoML keeps metrics for every path that is requested, so many unknown paths would fill its
+memory; and its access log decodes headers as UTF-8, and fails in the middle of a response if they
+are not.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
+from collections.abc import Collection
 
-from clipstack.web import error_responses
-from clipstack.web.error_responses import RequestError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from clipstack.web.error_responses import RequestError, error_response
 
-OPEN = frozenset({"/livez", "/readyz", "/healthz", "/", "/docs.json"})
+PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/", "/docs.json"})
 """Paths that need no token: health, and what describes the service."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestFilter:
-    """Refuses unknown paths, headers that are not ASCII, and callers without the token.
+    """Refuses unknown paths, headers that are not ASCII, and clients without the token.
 
     Args:
-        inner: the application behind it.
-        paths: those it answers.
-        files: more of them, which need no token.
-        token: what callers must send, or "".
+        app: the ASGI application that handles the other requests.
+        paths: the paths that `app` handles.
+        static_files: paths of more files, which need no token.
+        token: the bearer token that clients must send, or "".
     """
 
     def __init__(
-        self, inner: Application, paths: Collection[str], files: Collection[str], token: str
+        self, app: ASGIApp, paths: Collection[str], static_files: Collection[str], token: str
     ) -> None:
-        self._inner = inner
-        self._open = OPEN | set(files)
-        self._paths = self._open | set(paths)
+        self._app = app
+        self._public_paths = PUBLIC_PATHS | set(static_files)
+        self._paths = self._public_paths | set(paths)
         self._token = token.encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,24 +42,25 @@ class RequestFilter:
             try:
                 self._check(scope)
             except RequestError as error:
-                await error_responses.response(error)(scope, receive, send)
+                await error_response(error)(scope, receive, send)
                 return
-        await self._inner(scope, receive, send)
+        await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        if scope["path"] not in self._paths:
+        path: str = scope["path"]
+        if path not in self._paths:
             raise RequestError(404, "not found", "there is no such page; see /docs.json")
         if scope["method"] not in _METHODS:
             raise RequestError(405, "method", "there is no such method", {"Allow": "GET, POST"})
         for name in (b"content-type", b"content-length"):
             if not headers.get(name, b"").isascii():
                 raise RequestError(415, "unsupported", f"{name.decode()} is not ASCII")
-        if self._token and scope["path"] not in self._open and not self._known(headers):
+        if self._token and path not in self._public_paths and not self._is_authorized(headers):
             raise RequestError(
                 401, "token", "a token is needed", {"WWW-Authenticate": 'Bearer realm="clipstack"'}
             )
 
-    def _known(self, headers: dict[bytes, bytes]) -> bool:
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token)
+    def _is_authorized(self, headers: dict[bytes, bytes]) -> bool:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)

@@ -1,4 +1,4 @@
-"""Vectors and errors in, JSON or little-endian float32 out, as the caller's Accept header asks."""
+"""Vectors as JSON or little-endian float32, whichever the Accept header asks for."""
 
 from __future__ import annotations
 
@@ -19,66 +19,76 @@ BINARY = "application/octet-stream"
 
 _NOTICE = "the text is longer than the model reads; what is beyond {} tokens was left out"
 
-Result = Embedding | RequestError
+Outcome = Embedding | RequestError
 
 
-def one(request: Request, result: Embedding, fingerprint: str, length: int) -> Response:
-    """One vector.
+def single(
+    request: Request, embedding: Embedding, fingerprint: str, context_length: int
+) -> Response:
+    """The response with one vector.
 
     JSON: {"vector": [...]}, with "truncated": true and a "notice" when a text was cut off. Or
     float32 [dimension], with the header Clipstack-Truncated: true.
+
+    Args:
+        context_length: tokens that the model reads of a text, for the notice.
     """
     headers = {FINGERPRINT: fingerprint}
-    if result.truncated:
+    if embedding.truncated:
         headers[TRUNCATED] = "true"
     if wants_binary(request):
-        return Response(_bytes(result.vector), 200, headers, BINARY)
-    return JSONResponse(_as_json(result, length), 200, headers)
+        return Response(_bytes(embedding.vector), 200, headers, BINARY)
+    return JSONResponse(_as_json(embedding, context_length), 200, headers)
 
 
-def many(
-    request: Request, results: Sequence[Result], fingerprint: str, dimension: int, length: int
+def batch(
+    request: Request,
+    outcomes: Sequence[Outcome],
+    fingerprint: str,
+    dimension: int,
+    context_length: int,
 ) -> Response:
-    """Vectors in order.
+    """The response with several vectors, in order.
 
-    JSON: {"results": [...]}, each item as in `one`, or {"error", "reason", "status"}. Or float32
+    JSON: {"results": [...]}, each item as in `single`, or {"error", "reason", "status"}. Or float32
     [n, dimension] where a failed row is NaN, with the header Clipstack-Failed: its indexes.
     """
     headers = {FINGERPRINT: fingerprint}
-    failed = [n for n, result in enumerate(results) if isinstance(result, RequestError)]
-    truncated = [n for n, r in enumerate(results) if isinstance(r, Embedding) and r.truncated]
-    for name, numbers in ((FAILED, failed), (TRUNCATED, truncated)):
-        if numbers:
-            headers[name] = ",".join(map(str, numbers))
+    failed = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, RequestError)]
+    truncated = [n for n, o in enumerate(outcomes) if isinstance(o, Embedding) and o.truncated]
+    for name, indexes in ((FAILED, failed), (TRUNCATED, truncated)):
+        if indexes:
+            headers[name] = ",".join(map(str, indexes))
     if wants_binary(request):
-        rows = np.full((len(results), dimension), np.nan, np.float32)
-        for row, result in zip(rows, results, strict=True):
-            if isinstance(result, Embedding):
-                row[:] = result.vector
+        rows = np.full((len(outcomes), dimension), np.nan, np.float32)
+        for row, outcome in zip(rows, outcomes, strict=True):
+            if isinstance(outcome, Embedding):
+                row[:] = outcome.vector
         return Response(_bytes(rows), 200, headers, BINARY)
-    return JSONResponse({"results": [_as_json(r, length) for r in results]}, 200, headers)
+    items = [_as_json(outcome, context_length) for outcome in outcomes]
+    return JSONResponse({"results": items}, 200, headers)
 
 
 def wants_binary(request: Request) -> bool:
-    """Whether octets are asked for by name, and not less than JSON."""
-    wanted: dict[str, float] = {}
+    """Whether the Accept header names octets, with a quality no lower than that of JSON."""
+    qualities: dict[str, float] = {}
     for choice in request.headers.get("accept", "").lower().split(","):
-        kind, *params = (part.strip() for part in choice.split(";"))
+        media_type, *params = (part.strip() for part in choice.split(";"))
         quality = next((p[2:] for p in params if p.startswith("q=")), "1")
         try:
-            wanted[kind] = float(quality)
+            qualities[media_type] = float(quality)
         except ValueError:
-            wanted[kind] = 0.0
-    binary = wanted.get(BINARY, 0.0)
-    return binary > 0 and binary >= wanted.get("application/json", 0.0)
+            qualities[media_type] = 0.0
+    binary = qualities.get(BINARY, 0.0)
+    return binary > 0 and binary >= qualities.get("application/json", 0.0)
 
 
-def _as_json(result: Result, length: int) -> dict[str, Any]:
-    if isinstance(result, RequestError):
-        return {**as_json(result), "status": result.status}
-    value: dict[str, Any] = {"vector": result.vector.tolist()}
-    if result.truncated:
-        value |= {"truncated": True, "notice": _NOTICE.format(length)}
+def _as_json(outcome: Outcome, context_length: int) -> dict[str, Any]:
+    if isinstance(outcome, RequestError):
+        return {**as_json(outcome), "status": outcome.status}
+    value: dict[str, Any] = {"vector": outcome.vector.tolist()}
+    if outcome.truncated:
+        value |= {"truncated": True, "notice": _NOTICE.format(context_length)}
     return value
 
 

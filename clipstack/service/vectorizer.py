@@ -1,4 +1,4 @@
-"""Bytes of pictures, pixels and texts in, vectors out: decoding beside encoding, in batches."""
+"""Decoding and batched encoding of pictures and texts, for the endpoints."""
 
 from __future__ import annotations
 
@@ -49,35 +49,41 @@ class NotReadyError(BusyError):
 
 
 class Vectorizer:
-    """The model with everything around it; belongs to one event loop.
+    """A model with its decoding threads, queues and batches; belongs to one event loop.
 
     Args:
-        options: limits and sizes.
-        find_model: the model's folder; runs in the loading thread.
-        load: an engine with the model in it; runs in the loading thread too.
+        configuration: limits and sizes.
+        find_model: returns the model's folder; runs in the encoding thread.
+        load: returns an encoder with the model loaded; runs in the encoding thread too.
     """
 
     def __init__(
         self,
-        options: ServiceConfiguration,
+        configuration: ServiceConfiguration,
         find_model: Callable[[], ModelFolder],
         load: Callable[[ModelInfo], LocalEncoder] = encoders.load,
     ) -> None:
-        self.options = options
-        self._limits = Limits(max_bytes=options.max_bytes, max_pixels=options.max_pixels)
-        self._decoders = ThreadPoolExecutor(options.threads, "decode")
-        self._one_thread = ThreadPoolExecutor(1, "encode")
+        self.configuration = configuration
+        self._limits = Limits(
+            max_bytes=configuration.max_bytes, max_pixels=configuration.max_pixels
+        )
+        self._decode_executor = ThreadPoolExecutor(configuration.decode_threads, "decode")
+        self._encode_executor = ThreadPoolExecutor(1, "encode")
         self._metrics = Metrics()
         self._admitted = 0
         self._encoder: LocalEncoder | None = None
         self._failure = ""
-        self._loading: Future[None] = self._one_thread.submit(self._load, find_model, load)
+        self._loading: Future[None] = self._encode_executor.submit(self._load, find_model, load)
         self._decode_seconds = self._metrics.decode.labels("image")
         self._pictures = Batcher(
-            "image", self._encode_pictures, self._one_thread, options.batch, self._metrics
+            "image",
+            self._encode_pictures,
+            self._encode_executor,
+            configuration.batch,
+            self._metrics,
         )
         self._texts = Batcher(
-            "text", self._encode_texts, self._one_thread, options.batch, self._metrics
+            "text", self._encode_texts, self._encode_executor, configuration.batch, self._metrics
         )
 
     @property
@@ -101,36 +107,39 @@ class Vectorizer:
 
     @property
     def info(self) -> ModelInfo:
-        """What is known of the model; raises as `encoder`."""
+        """The model's description; raises as `encoder`."""
         return self.encoder.info
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Inside it requests are worked on."""
+        """The context in which requests are handled."""
         runners = [asyncio.create_task(b.run()) for b in (self._pictures, self._texts)]
         try:
             yield
         finally:
             for runner in runners:
                 runner.cancel()
-            self._decoders.shutdown(wait=False, cancel_futures=True)
-            self._one_thread.shutdown(wait=False, cancel_futures=True)
+            self._decode_executor.shutdown(wait=False, cancel_futures=True)
+            self._encode_executor.shutdown(wait=False, cancel_futures=True)
 
     @contextlib.contextmanager
-    def admitted(self, count: int) -> Iterator[float]:
-        """Around the work on `count` items: gives the loop time until which they may wait.
+    def admit(self, count: int) -> Iterator[float]:
+        """The context of the work on `count` items.
+
+        Yields:
+            The loop time until which the items may wait.
 
         Raises:
-            BusyError: as many items as the queue takes are there already.
+            BusyError: the queue is full.
             NotReadyError, ClipstackError: as `encoder`.
         """
         _ = self.encoder
-        if self._admitted + count > self.options.queue:
-            ahead = self._pictures.retry_after(self._admitted)
-            raise BusyError("the service is busy: its queue is full", ahead)
+        if self._admitted + count > self.configuration.queue:
+            retry_after = self._pictures.retry_after(self._admitted)
+            raise BusyError("the service is busy: its queue is full", retry_after)
         self._admitted += count
         try:
-            yield asyncio.get_running_loop().time() + self.options.wait
+            yield asyncio.get_running_loop().time() + self.configuration.wait
         finally:
             self._admitted -= count
 
@@ -141,7 +150,7 @@ class Vectorizer:
             ImageError: it can't be decoded.
             BusyError: it waited too long.
         """
-        with self._pictures.coming():
+        with self._pictures.preparing():
             pixels = await self._decode(data, deadline)
         return await self._pictures.submit(pixels, deadline)
 
@@ -162,25 +171,25 @@ class Vectorizer:
         return await self._texts.submit(text, deadline)
 
     async def _decode(self, data: bytes, deadline: float) -> Pixels:
-        work = self._decoders.submit(self._decode_now, data)
-        late = False
+        future = self._decode_executor.submit(self._decode_in_thread, data)
+        expired = False
 
-        def give_up() -> None:
-            nonlocal late
-            late = work.cancel()
+        def expire() -> None:
+            nonlocal expired
+            expired = future.cancel()
 
-        alarm = asyncio.get_running_loop().call_at(deadline, give_up)
+        timer = asyncio.get_running_loop().call_at(deadline, expire)
         try:
-            return await asyncio.wrap_future(work)
+            return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            if not late:  # the caller is gone
+            if not expired:  # the client is gone
                 raise
-            retry = self._pictures.retry_after(self._admitted)
-            raise BusyError("the service is busy: the wait was too long", retry) from None
+            retry_after = self._pictures.retry_after(self._admitted)
+            raise BusyError("the service is busy: the wait was too long", retry_after) from None
         finally:
-            alarm.cancel()
+            timer.cancel()
 
-    def _decode_now(self, data: bytes) -> Pixels:
+    def _decode_in_thread(self, data: bytes) -> Pixels:
         started = perf_counter()
         try:
             return decode(data, self.info.geometry, self._limits).pixels
@@ -193,12 +202,12 @@ class Vectorizer:
     def _encode_texts(self, texts: Sequence[str]) -> list[Embedding]:
         encoder, length = self.encoder, self.info.context_length
         vectors = encoder.encode_texts(texts)
-        # A token covers at least a byte, and three more mark the ends and a first space.
+        # A token covers at least one byte; three more mark the start, the end and a first space.
         sizes = [len(text.encode("utf-8", "replace")) for text in texts]
-        long = [n for n, size in enumerate(sizes) if size + 3 > length]
-        counts = encoder.token_counts([texts[n] for n in long]) if long else []
-        cut = {n for n, count in zip(long, counts, strict=True) if count > length}
-        return [Embedding(vector, n in cut) for n, vector in enumerate(vectors)]
+        long_texts = [n for n, size in enumerate(sizes) if size + 3 > length]
+        counts = encoder.token_counts([texts[n] for n in long_texts]) if long_texts else []
+        truncated = {n for n, count in zip(long_texts, counts, strict=True) if count > length}
+        return [Embedding(vector, n in truncated) for n, vector in enumerate(vectors)]
 
     def _load(
         self, find_model: Callable[[], ModelFolder], load: Callable[[ModelInfo], LocalEncoder]

@@ -95,7 +95,7 @@ def start(serving: Serving) -> NoReturn:
         name = str(serving.model.path)
     variables = environment(
         **{
-            served.VARIABLE: name,
+            served.MODEL_VARIABLE: name,
             f"{configuration.PREFIX}WORKERS": str(serving.workers),
             "CLIPSTACK_DEVICE": serving.device,
             "CLIPSTACK_ENGINE": serving.engine,

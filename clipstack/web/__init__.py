@@ -1,1 +1,1 @@
-"""HTTP that the service and the page share: bodies of requests, and errors as responses."""
+"""HTTP that the service and the search page share: request bodies, and errors as responses."""

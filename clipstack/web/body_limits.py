@@ -1,4 +1,4 @@
-"""Limits on the bodies of requests."""
+"""Limits on request bodies."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """What request bodies may take.
+    """How large and how slow request bodies may be.
 
     Attributes:
-        max_bytes: of one body.
-        memory: bytes of all bodies that are held at one time; more are told to come back.
-        patience: seconds a caller may take to begin sending; a body may take longer, at 32 KiB/s.
+        max_bytes: bytes of one body.
+        memory: bytes of all bodies held at one time; further requests are answered with 503.
+        patience: seconds until a body must begin to arrive; it may then take longer, at 32 KiB/s.
     """
 
     max_bytes: int

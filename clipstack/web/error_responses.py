@@ -1,4 +1,4 @@
-"""What went wrong in, a status code with a JSON reason out."""
+"""Errors as HTTP responses: a status code, and JSON with a reason and a message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clipstack.errors import ClipstackError, ImageError, Reason
 
 _log = logging.getLogger("bentoml.clipstack")
 
-_OF_PICTURES = {
+_IMAGE_STATUS = {
     Reason.UNSUPPORTED: 415,
     Reason.UNREADABLE: 422,
     Reason.TRUNCATED: 422,
@@ -22,7 +22,7 @@ _OF_PICTURES = {
 
 
 class BusyError(ClipstackError):
-    """There is more to do than can be done in time; `retry_after` whole seconds may help."""
+    """The queue is full or too slow; the request may succeed after `retry_after` whole seconds."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message, hint=f"Try again in {retry_after} s.")
@@ -30,13 +30,13 @@ class BusyError(ClipstackError):
 
 
 class RequestError(Exception):
-    """A request that can't be served as it is.
+    """A request that is answered with an error.
 
     Args:
-        status: 4xx.
+        status: HTTP status code.
         reason: one or two words for programs.
         message: a sentence for people.
-        headers: to send along.
+        headers: additional headers of the response.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class RequestError(Exception):
         self.headers = headers or {}
 
 
-def described(error: Exception) -> RequestError:
-    """Any error as a status, a reason and a message; what is no caller's fault is logged."""
+def as_request_error(error: Exception) -> RequestError:
+    """Any error with a status, a reason and a message; internal errors are logged too."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, ImageError):
-        return RequestError(_OF_PICTURES.get(error.reason, 422), str(error.reason), str(error))
+        return RequestError(_IMAGE_STATUS.get(error.reason, 422), str(error.reason), str(error))
     if isinstance(error, BusyError):
         headers = {"Retry-After": str(error.retry_after)}
         return RequestError(503, "busy", f"{error.message}. {error.hint}", headers)
@@ -68,11 +68,11 @@ def described(error: Exception) -> RequestError:
 
 
 def as_json(error: RequestError) -> dict[str, Any]:
-    """The error as it stands in an answer."""
+    """The JSON body of the error's response."""
     return {"error": error.message, "reason": error.reason}
 
 
-def response(error: Exception) -> JSONResponse:
-    """The answer to a request that failed."""
-    known = described(error)
-    return JSONResponse(as_json(known), known.status, known.headers)
+def error_response(error: Exception) -> JSONResponse:
+    """The response to a request that failed."""
+    request_error = as_request_error(error)
+    return JSONResponse(as_json(request_error), request_error.status, request_error.headers)

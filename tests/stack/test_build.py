@@ -91,7 +91,7 @@ def test_the_image_gets_packages_as_they_were_locked(monkeypatch: pytest.MonkeyP
     assert "\nENV CLIPSTACK_MODEL=shapes" in made.post_commands[0]
     assert re.search(r"^openvino==[0-9.]+$", made.python_requirements, re.MULTILINE)
     assert "torch" not in made.python_requirements
-    monkeypatch.setenv(container_image.ENGINE, "torch")
+    monkeypatch.setenv(container_image.ENGINE_VARIABLE, "torch")
     assert re.search(
         r"^torch==[0-9.]+$", container_image.image(None).python_requirements, re.MULTILINE
     )

@@ -86,7 +86,7 @@ def test_encoder_is_run_as_the_image_wants(encoder, container):
     from bentoml._internal.container.generate import BENTO_UID_GID
 
     from clipstack.service.configuration import PREFIX, from_environment
-    from clipstack.service.request_filter import OPEN
+    from clipstack.service.request_filter import PUBLIC_PATHS
 
     spec = encoder["Deployment"]["spec"]["template"]["spec"]
     assert spec["securityContext"]["runAsUser"] == BENTO_UID_GID
@@ -104,7 +104,7 @@ def test_encoder_is_run_as_the_image_wants(encoder, container):
             assert getattr(options, field) != getattr(defaults, field), name
 
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["httpGet"]["path"] in OPEN
+        assert container[probe]["httpGet"]["path"] in PUBLIC_PATHS
         assert container[probe]["httpGet"]["port"] == "http"
 
 
@@ -124,7 +124,7 @@ def test_encoder_stops_after_its_longest_request(encoder, container):
 def _longest_request() -> int:
     # Read, not imported: importing the service sets up BentoML.
     source = (ROOT / "clipstack" / "service" / "bento.py").read_text("utf-8")
-    found = re.search(r"^_SECONDS = (\d+)$", source, re.MULTILINE)
+    found = re.search(r"^_TIMEOUT_SECONDS = (\d+)$", source, re.MULTILINE)
     assert found is not None
     return int(found[1])
 
