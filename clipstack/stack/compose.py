@@ -30,7 +30,7 @@ _EXPLAINED = (
         r"no such host|lookup |i/o timeout|connection refused|net/http|unauthorized",
         "an image can't be fetched",
         "Fetch it elsewhere and `docker load` it, or name another one: for example "
-        "CLIPSTACK_MILVUS_IMAGE=registry.example.com/milvus:v2.6.24.",
+        "CLIPSTACK_MILVUS_IMAGE=registry.example.com/milvus:v2.6.25.",
     ),
     (r"no space left on device", "the disk is full", "`docker system df` shows what takes it."),
 )

@@ -250,7 +250,7 @@ def test_clocks() -> None:
 @pytest.mark.parametrize(
     ("image", "registry"),
     [
-        ("milvusdb/milvus:v2.6.24", "registry-1.docker.io"),
+        ("milvusdb/milvus:v2.6.25", "registry-1.docker.io"),
         ("docker.io/library/etcd", "registry-1.docker.io"),
         ("etcd:3", "registry-1.docker.io"),
         ("quay.io/minio/minio:latest", "quay.io"),
