@@ -1,4 +1,4 @@
-"""What a machine was measured to do in, views of it out."""
+"""Views of a benchmark."""
 
 from __future__ import annotations
 
@@ -16,39 +16,40 @@ if TYPE_CHECKING:
 _BAR = 40
 
 
-def report(found: BenchReport) -> View:
+def benchmark(report: BenchReport) -> View:
     """The rates as a chart, or a line each: name, with what, value, unit."""
     lines = [
-        f"{stage.sort}\t{stage.what}\t{stage.per_second:.1f}\tpictures/s" for stage in found.stages
+        f"{stage.sort}\t{stage.what}\t{stage.per_second:.1f}\tpictures/s" for stage in report.stages
     ]
-    if found.limit:
-        lines.append(f"limit\t{found.limit.what}\t{found.limit.pictures:.1f}\tpictures/s")
-    lines += [f"search\t{one.rows} rows\t{one.seconds * 1000:.2f}\tms" for one in found.searches]
-    lines.append(f"import\texpected\t{found.expected:.1f}\tpictures/s")
-    share = found.shares[found.holds_back]
-    lines.append(f"holds back\t{found.holds_back}\t{share:.2f}\tof a picture's time")
-    lines += [f"left out\t{what}\t\t" for what in found.left_out]
+    if report.limit:
+        lines.append(f"limit\t{report.limit.what}\t{report.limit.pictures:.1f}\tpictures/s")
+    lines += [
+        f"search\t{search.rows} rows\t{search.seconds * 1000:.2f}\tms" for search in report.searches
+    ]
+    lines.append(f"import\texpected\t{report.expected:.1f}\tpictures/s")
+    share = report.shares[report.holds_back]
+    lines.append(f"holds back\t{report.holds_back}\t{share:.2f}\tof a picture's time")
+    lines += [f"left out\t{what}\t\t" for what in report.left_out]
     return View(
-        json=_document(found),
+        json=_document(report),
         lines=lines,
-        quiet=[found.holds_back],
-        human=lambda: _chart(found),
+        quiet=[report.holds_back],
+        human=lambda: _chart(report),
     )
 
 
-def _document(found: BenchReport) -> dict[str, Any]:
-    facts = asdict(found)
-    drawn = not facts.pop("folder")
+def _document(report: BenchReport) -> dict[str, Any]:
+    limit = report.limit
     return {
-        "model": found.model,
-        "cores": found.cores,
+        "model": report.model,
+        "cores": report.cores,
         "pictures": {
-            "folder": found.folder or None,
-            "drawn": drawn,
-            "count": found.pictures,
-            "failed": found.failed,
-            "megapixels": round(found.megapixels, 3),
-            "kilobytes": round(found.kilobytes, 1),
+            "folder": report.folder or None,
+            "drawn": not report.folder,
+            "count": report.pictures,
+            "failed": report.failed,
+            "megapixels": round(report.megapixels, 3),
+            "kilobytes": round(report.kilobytes, 1),
         },
         "stages": [
             {
@@ -58,85 +59,85 @@ def _document(found: BenchReport) -> dict[str, Any]:
                 "used": stage.used,
                 "on_cores": stage.on_cores,
             }
-            for stage in found.stages
+            for stage in report.stages
         ],
-        "limit": facts["limit"] and facts["limit"] | {"reached": round(found.reached or 0, 4)},
+        "limit": asdict(limit) | {"reached": round(report.reached or 0, 4)} if limit else None,
         "searches": [
-            {"rows": one.rows, "milliseconds": round(one.seconds * 1000, 3)}
-            for one in found.searches
+            {"rows": search.rows, "milliseconds": round(search.seconds * 1000, 3)}
+            for search in report.searches
         ],
         "import": {
-            "pictures_per_second": round(found.expected, 2),
-            "holds_back": str(found.holds_back),
-            "shares": {str(sort): round(share, 4) for sort, share in found.shares.items()},
+            "pictures_per_second": round(report.expected, 2),
+            "holds_back": str(report.holds_back),
+            "shares": {str(sort): round(share, 4) for sort, share in report.shares.items()},
         },
-        "left_out": list(found.left_out),
+        "left_out": list(report.left_out),
     }
 
 
-def _chart(found: BenchReport) -> RenderableType:
+def _chart(report: BenchReport) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    where = found.folder or "drawn for this"
+    source = report.folder or "drawn for this"
     head = Text(
-        f"{found.model}, {found.cores} cores, {found.pictures} pictures ({where}): "
-        f"{found.megapixels:.1f} megapixels, {found.kilobytes:.0f} kB each\n",
+        f"{report.model}, {report.cores} cores, {report.pictures} pictures ({source}): "
+        f"{report.megapixels:.1f} megapixels, {report.kilobytes:.0f} kB each\n",
         style="dim",
     )
-    parts: list[RenderableType] = [head, _stages(found)]
-    if found.searches:
-        parts.append(_searches(found))
-    held = found.holds_back
-    last = Text(f"An import should do about {found.expected:.0f} pictures/s; ")
-    last.append(str(held), style="bold yellow")
-    last.append(f" holds it back, with {found.shares[held]:.0%} of a picture's time.")
-    if found.limit:
+    parts: list[RenderableType] = [head, _stages(report)]
+    if report.searches:
+        parts.append(_searches(report))
+    slowest = report.holds_back
+    last = Text(f"An import should do about {report.expected:.0f} pictures/s; ")
+    last.append(str(slowest), style="bold yellow")
+    last.append(f" holds it back, with {report.shares[slowest]:.0%} of a picture's time.")
+    if report.limit:
         last.append(
-            f"\nThe encoder's fastest batch was at {found.reached:.0%} of the limit: "
-            f"{found.limit.per_second / 1e9:.0f} GFLOP/s in {found.limit.precision} over "
-            f"{found.limit.operations / 1e9:.2f} GFLOP a picture.",
+            f"\nThe encoder's fastest batch was at {report.reached:.0%} of the limit: "
+            f"{report.limit.per_second / 1e9:.0f} GFLOP/s in {report.limit.precision} over "
+            f"{report.limit.operations / 1e9:.2f} GFLOP a picture.",
             style="dim",
         )
     parts.append(last)
-    parts += [Text(f"Not measured: {what}", style="dim") for what in found.left_out]
+    parts += [Text(f"Not measured: {what}", style="dim") for what in report.left_out]
     return Group(*parts)
 
 
-def _stages(found: BenchReport) -> RenderableType:
-    """Milliseconds of a picture, so that the longest bar is what to look at."""
-    shown = new_table("stage", "", "pictures/s", "ms", "", right=("pictures/s", "ms"))
-    costs = [1000 / stage.per_second for stage in found.stages]
+def _stages(report: BenchReport) -> RenderableType:
+    """Stages with their milliseconds a picture; the longest bar is the slowest stage."""
+    table = new_table("stage", "", "pictures/s", "ms", "", right=("pictures/s", "ms"))
+    costs = [1000 / stage.per_second for stage in report.stages]
     longest = max(costs)
-    limit_after = max(at for at, stage in enumerate(found.stages) if stage.sort == "encode")
-    for at, (stage, cost) in enumerate(zip(found.stages, costs, strict=True)):
-        shown.add_row(
+    last_encode = max(n for n, stage in enumerate(report.stages) if stage.sort == "encode")
+    for number, (stage, cost) in enumerate(zip(report.stages, costs, strict=True)):
+        table.add_row(
             str(stage.sort),
             stage.what,
             f"{stage.per_second:,.0f}",
             f"{cost:.1f}",
-            _bar(cost / longest, _colour(stage, found)),
+            _bar(cost / longest, _colour(stage, report)),
             style="" if stage.used else "dim",
         )
-        if at == limit_after and found.limit:
-            cost = 1000 / found.limit.pictures
-            rate = f"{found.limit.pictures:,.0f}"
+        if number == last_encode and report.limit:
+            cost = 1000 / report.limit.pictures
+            rate = f"{report.limit.pictures:,.0f}"
             bar = _bar(cost / longest, "green")
-            shown.add_row("limit", found.limit.what, rate, f"{cost:.1f}", bar)
-    return shown
+            table.add_row("limit", report.limit.what, rate, f"{cost:.1f}", bar)
+    return table
 
 
-def _searches(found: BenchReport) -> RenderableType:
-    shown = new_table("search among", "ms", "", right=("search among", "ms"))
-    longest = max(one.seconds for one in found.searches)
-    for one in found.searches:
-        bar = _bar(one.seconds / longest, "blue")
-        shown.add_row(f"{one.rows:,} rows", f"{one.seconds * 1000:.1f}", bar)
-    return shown
+def _searches(report: BenchReport) -> RenderableType:
+    table = new_table("search among", "ms", "", right=("search among", "ms"))
+    longest = max(search.seconds for search in report.searches)
+    for search in report.searches:
+        bar = _bar(search.seconds / longest, "blue")
+        table.add_row(f"{search.rows:,} rows", f"{search.seconds * 1000:.1f}", bar)
+    return table
 
 
-def _colour(stage: Stage, found: BenchReport) -> str:
-    return "yellow" if stage.used and stage.sort is found.holds_back else "cyan"
+def _colour(stage: Stage, report: BenchReport) -> str:
+    return "yellow" if stage.used and stage.sort is report.holds_back else "cyan"
 
 
 def _bar(part: float, colour: str) -> Text:

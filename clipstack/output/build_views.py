@@ -8,29 +8,29 @@ from clipstack.stack.bento_build import Built
 from clipstack.units import format_bytes
 
 
-def run_line(built: Built) -> str:
-    """What to type to run a built image."""
-    return f"docker run --rm -p 3000:3000 {built.image}"
+def run_command(build: Built) -> str:
+    """The command that runs a built image."""
+    return f"docker run --rm -p 3000:3000 {build.image}"
 
 
-def built(made: Built) -> View:
+def built(result: Built) -> View:
     """A bento, and its image if there is one."""
-    facts = {
-        "bento": made.bento,
-        "model": made.model.name,
-        "fingerprint": made.model.fingerprint,
-        "dimension": made.model.dimension,
-        "stored": made.stored,
-        "seconds": round(made.seconds, 1),
+    values = {
+        "bento": result.bento,
+        "model": result.model.name,
+        "fingerprint": result.model.fingerprint,
+        "dimension": result.model.dimension,
+        "stored": result.stored,
+        "seconds": round(result.seconds, 1),
     }
-    if not made.image:
-        return key_value_view(facts, quiet=[made.bento])
-    size = {"image": made.image, "bytes": made.size}
-    shown = key_value_view(facts | size, quiet=[made.image])
-    people = key_value_view(facts | {"image": made.image, "size": format_bytes(made.size)})
+    if not result.image:
+        return key_value_view(values, quiet=[result.bento])
+    size = {"image": result.image, "bytes": result.size}
+    plain = key_value_view(values | size, quiet=[result.image])
+    human = key_value_view(values | {"image": result.image, "size": format_bytes(result.size)})
     return View(
-        json=facts | size | {"run": run_line(made)},
-        lines=shown.lines,
-        quiet=shown.quiet,
-        human=people.human,
+        json=values | size | {"run": run_command(result)},
+        lines=plain.lines,
+        quiet=plain.quiet,
+        human=human.human,
     )

@@ -1,4 +1,4 @@
-"""A search's result in, a few words for each hit's picture out."""
+"""Captions of hits and titles of queries."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clipstack.index.base import Hit
-    from clipstack.search import Query, SearchResult
+    from clipstack.search.query import Query
+    from clipstack.search.searcher import SearchResult
 
 
 def ranked(result: SearchResult) -> list[tuple[int, str, Hit]]:
-    """Each hit with its rank, and its score in words."""
+    """Each hit with its rank and its score as text."""
     return [
         (rank, _score(hit, result.collection.metric), hit)
         for rank, hit in enumerate(result.hits, result.query.offset + 1)
@@ -23,11 +24,11 @@ def _score(hit: Hit, metric: str) -> str:
 
 
 def title(query: Query) -> str:
-    """What was looked for, in words."""
-    said = ""
+    """A query as a heading."""
+    text = ""
     for term in query.terms:
-        what = term.image.name if term.image else term.name
-        sign = ("- " if term.weight < 0 else "+ ") if said else ("not " if term.weight < 0 else "")
+        name = term.image.name if term.image else term.name
+        sign = ("- " if term.weight < 0 else "+ ") if text else ("not " if term.weight < 0 else "")
         times = "" if abs(term.weight) == 1 else f"{abs(term.weight):g} x "
-        said += (" " if said else "") + sign + times + what
-    return said
+        text += (" " if text else "") + sign + times + name
+    return text

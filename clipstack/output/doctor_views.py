@@ -1,7 +1,8 @@
-"""Reports of the doctor in, views of them out."""
+"""Views of what the doctor found."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipstack.doctor.report import DoctorReport
@@ -17,78 +18,68 @@ _MARKS = {Level.OK: ("✓", "green"), Level.WARN: ("!", "yellow"), Level.FAIL: (
 
 
 def doctor(report: DoctorReport, bundle: str = "") -> View:
-    """What was checked, and what to do about all that is not well.
+    """The checks that ran, with fixes for those that did not pass.
 
     Args:
-        bundle: the file that was written, or "".
+        bundle: path of the archive that was written, or "".
     """
+    checks = [finding.check for finding in report.findings]
+    failed = [check for check in checks if check.level is not Level.OK]
     return View(
         json=document(report) | ({"bundle": bundle} if bundle else {}),
         lines=[
-            "\t".join(
-                [
-                    group.name,
-                    str(one.check.level),
-                    one.check.name,
-                    one.check.message,
-                    " ".join(one.check.fix.split()),
-                ]
-            )
+            "\t".join([group.name, *_columns(finding.check)])
             for group in report.groups
-            for one in group.findings
+            for finding in group.findings
         ],
-        quiet=[bundle]
-        if bundle
-        else [one.check.name for one in report.findings if one.check.level is not Level.OK],
+        quiet=[bundle] if bundle else [check.name for check in failed],
         human=lambda: _table(report),
     )
 
 
 def document(report: DoctorReport) -> dict[str, Any]:
-    """A report as JSON has it."""
+    """A report in the form `--json` writes."""
     return {
         "target": report.target,
         "ok": report.code is ExitCode.OK,
         "groups": [
             {
                 "name": group.name,
-                "checks": [
-                    {
-                        "name": one.check.name,
-                        "level": str(one.check.level),
-                        "message": one.check.message,
-                        "fix": one.check.fix,
-                    }
-                    for one in group.findings
-                ],
+                "checks": [asdict(finding.check) for finding in group.findings],
             }
             for group in report.groups
         ],
     }
 
 
+def _columns(check: Check) -> list[str]:
+    return [check.level, check.name, check.message, " ".join(check.fix.split())]
+
+
 def _table(report: DoctorReport) -> RenderableType:
     from rich.text import Text
 
-    shown = new_table("", "", "")
+    table = new_table("", "", "")
     for group in report.groups:
         title = group.name
-        found = [one.check for one in group.findings]
-        for check in _in_one_line(found) if group.name == "versions" else found:
+        checks = [finding.check for finding in group.findings]
+        for check in _passed_in_one_line(checks) if group.name == "versions" else checks:
             mark, style = _MARKS[check.level]
-            # "image a:1: MinIO: a:1 is here" would say it twice.
-            told = check.name == group.name or check.name.rpartition(" ")[2] in check.message
-            said = Text("" if told else f"{printable(check.name)}: ", style="dim")
-            said.append(printable(check.message), style="not dim")
+            # "image a:1: MinIO: a:1 is here" would name the image twice.
+            is_repeated = check.name == group.name or check.name.rpartition(" ")[2] in check.message
+            text = Text("" if is_repeated else f"{printable(check.name)}: ", style="dim")
+            text.append(printable(check.message), style="not dim")
             for line in check.fix.splitlines():
-                said.append(f"\n{printable(line)}", style="not dim cyan")
-            shown.add_row(Text(title, style="bold"), Text(mark, style=style), said)
+                text.append(f"\n{printable(line)}", style="not dim cyan")
+            table.add_row(Text(title, style="bold"), Text(mark, style=style), text)
             title = ""
-    return shown
+    return table
 
 
-def _in_one_line(checks: list[Check]) -> list[Check]:
-    """All that are well as one; the others as they are."""
-    well = ", ".join(f"{one.name} {one.message}" for one in checks if one.level is Level.OK)
-    others = [one for one in checks if one.level is not Level.OK]
-    return [Check("versions", Level.OK, well), *others] if well else others
+def _passed_in_one_line(checks: list[Check]) -> list[Check]:
+    """The checks, with all that passed joined into one."""
+    passed = ", ".join(
+        f"{check.name} {check.message}" for check in checks if check.level is Level.OK
+    )
+    others = [check for check in checks if check.level is not Level.OK]
+    return [Check("versions", Level.OK, passed), *others] if passed else others

@@ -1,4 +1,4 @@
-"""Reports of health in, views of them out."""
+"""Views of the health of a target's services."""
 
 from __future__ import annotations
 
@@ -20,59 +20,69 @@ _MARKS = {
 
 
 def health(report: HealthReport) -> View:
-    """The services of a target, what is wrong with them and what to type."""
+    """The services of a target, what is wrong with them, and what to type."""
     return View(
         json=document(report),
-        lines=["\t".join(_columns(one)) for one in report.services],
-        quiet=[one.name for one in report.services if not one.is_ok],
+        lines=["\t".join(_columns(probe)) for probe in report.services],
+        quiet=[probe.name for probe in report.services if not probe.is_ok],
         human=lambda: _table(report),
     )
 
 
 def document(report: HealthReport) -> dict[str, Any]:
-    """A report as JSON has it."""
-    found: dict[str, Any] = {"target": report.target, "healthy": report.healthy}
+    """A report in the form `--json` writes."""
+    result: dict[str, Any] = {"target": report.target, "healthy": report.healthy}
     if report.docker:
-        found["docker"] = {"reason": report.docker, "hint": report.docker_hint}
-    found["services"] = [
+        result["docker"] = {"reason": report.docker, "hint": report.docker_hint}
+    result["services"] = [
         {
-            "name": one.name,
-            "status": str(one.status),
-            "latency_ms": one.latency,
-            "version": one.version,
-            "url": one.url,
-            "reason": one.reason,
-            "hint": one.hint,
+            "name": probe.name,
+            "status": str(probe.status),
+            "latency_ms": probe.latency,
+            "version": probe.version,
+            "url": probe.url,
+            "reason": probe.reason,
+            "hint": probe.hint,
         }
-        for one in report.services
+        for probe in report.services
     ]
-    return found
+    return result
 
 
 def waiting(report: HealthReport) -> str:
-    """One line on what is not well yet."""
+    """One line that names the services that are not healthy yet."""
     return "Waiting for " + "; ".join(
-        f"{one.name}: {one.reason}" for one in report.services if not one.is_ok
+        f"{probe.name}: {probe.reason}" for probe in report.services if not probe.is_ok
     )
 
 
-def _columns(one: Probe) -> list[str]:
-    latency = "" if one.latency is None else f"{one.latency:.0f} ms"
-    hint = " ".join(one.hint.split())
-    return [one.name, str(one.status), latency, one.version, one.url, one.reason, hint]
+def _columns(probe: Probe) -> list[str]:
+    hint = " ".join(probe.hint.split())
+    return [
+        probe.name,
+        str(probe.status),
+        _latency(probe),
+        probe.version,
+        probe.url,
+        probe.reason,
+        hint,
+    ]
+
+
+def _latency(probe: Probe) -> str:
+    return "" if probe.latency is None else f"{probe.latency:.0f} ms"
 
 
 def _table(report: HealthReport) -> RenderableType:
     from rich.text import Text
 
-    shown = new_table("", "service", "", "latency", "version", "", right=("latency",))
-    for one in report.services:
-        mark, style = _MARKS[one.status]
-        latency = "" if one.latency is None else f"{one.latency:.0f} ms"
-        said = Text(printable(one.reason), style="dim" if one.is_ok else "")
-        for line in one.hint.splitlines():
-            said.append(f"\n{printable(line)}", style="cyan")
-        status = Text(str(one.status), style=style)
-        version = printable(shortened(one.version))
-        shown.add_row(Text(mark, style=style), one.name, status, latency, version, said)
-    return shown
+    table = new_table("", "service", "", "latency", "version", "", right=("latency",))
+    for probe in report.services:
+        mark, style = _MARKS[probe.status]
+        text = Text(printable(probe.reason), style="dim" if probe.is_ok else "")
+        for line in probe.hint.splitlines():
+            text.append(f"\n{printable(line)}", style="cyan")
+        status = Text(str(probe.status), style=style)
+        version = printable(shortened(probe.version))
+        table.add_row(Text(mark, style=style), probe.name, status, _latency(probe), version, text)
+    return table

@@ -1,11 +1,11 @@
-"""The results of searches in, views of their hits out."""
+"""Views of the hits of a search."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from clipstack.output.out import View, error_facts, printable, shortened
+from clipstack.output.out import View, error_document, printable, shortened
 from clipstack.output.tables import new_table, path_link
 from clipstack.output.views import better
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:  # search imports numpy and the decoders
 
     from clipstack.errors import ClipstackError
     from clipstack.index.base import Hit
-    from clipstack.search import Query, SearchResult, Term
+    from clipstack.search.query import Query, Term
+    from clipstack.search.searcher import SearchResult
 
 L2_NOTE = "Using L2 (Euclidean distance) for search..."
 _NO_DATE = "no date"
@@ -26,16 +27,21 @@ def hits(result: SearchResult, target: str) -> View:
         json=_document(result, target),
         lines=[_line(result, rank, hit) for rank, hit in _ranked(result)],
         quiet=[hit.path for hit in result.hits],
-        human=(lambda: _drawn(result)) if result.hits else None,
+        human=(lambda: _table(result)) if result.hits else None,
     )
 
 
-def record(number: int, text: str, found: SearchResult | ClipstackError) -> dict[str, Any]:
-    """What one line of many queries found, or what is wrong with it, for a line of JSON."""
-    about = {"line": number, "input": text}
-    if isinstance(found, Exception):
-        return about | {"error": error_facts(found)}
-    return about | {"query": _query(found), "seconds": round(found.seconds, 4)} | _hits(found)
+def record(number: int, text: str, outcome: SearchResult | ClipstackError) -> dict[str, Any]:
+    """The outcome of one of many queries, as a record of JSON Lines.
+
+    Args:
+        number: of the query's line, from 1.
+        text: the line.
+    """
+    line = {"line": number, "input": text}
+    if isinstance(outcome, Exception):
+        return line | {"error": error_document(outcome)}
+    return line | {"query": _query(outcome), "seconds": round(outcome.seconds, 4)} | _hits(outcome)
 
 
 def _ranked(result: SearchResult) -> list[tuple[int, Hit]]:
@@ -56,13 +62,13 @@ def _document(result: SearchResult, target: str) -> dict[str, Any]:
 
 
 def _hits(result: SearchResult) -> dict[str, Any]:
-    shown = []
+    hits = []
     for rank, hit in _ranked(result):
-        facts = {"rank": rank, **asdict(hit)}
+        document = {"rank": rank, **asdict(hit)}
         if group := result.groups.get(hit.id):
-            facts["group"] = asdict(group)
-        shown.append(facts)
-    return {"hits": shown}
+            document["group"] = asdict(group)
+        hits.append(document)
+    return {"hits": hits}
 
 
 def _query(result: SearchResult) -> dict[str, Any]:
@@ -85,23 +91,23 @@ def _query(result: SearchResult) -> dict[str, Any]:
 
 def _term(term: Term) -> dict[str, Any]:
     if term.data is not None:
-        what: dict[str, Any] = {"bytes": len(term.data)}
+        value: dict[str, Any] = {"bytes": len(term.data)}
     elif term.id:
-        what = {"id": term.id}
+        value = {"id": term.id}
     else:
-        what = {"text" if term.is_text else "url" if term.url else "image": term.name}
-    return what | {"weight": term.weight}
+        value = {"text" if term.is_text else "url" if term.url else "image": term.name}
+    return value | {"weight": term.weight}
 
 
 def _score(result: SearchResult, hit: Hit) -> str:
     return f"{hit.score:.2f}" if result.collection.metric == "L2" else f"{hit.score:.4f}"
 
 
-def _more(result: SearchResult, hit: Hit) -> list[str]:
+def _extra_columns(result: SearchResult, hit: Hit) -> list[str]:
     """The columns that only some searches have."""
     group = result.groups.get(hit.id)
-    shown = [group.name or _NO_DATE, str(group.size)] if group else []
-    return [*shown, *([f"{hit.stands_out:+.2f}"] if hit.stands_out is not None else [])]
+    columns = [group.name or _NO_DATE, str(group.size)] if group else []
+    return [*columns, *([f"{hit.stands_out:+.2f}"] if hit.stands_out is not None else [])]
 
 
 def _line(result: SearchResult, rank: int, hit: Hit) -> str:
@@ -111,25 +117,25 @@ def _line(result: SearchResult, rank: int, hit: Hit) -> str:
         group = result.groups.get(hit.id)
         return f"{line}, Group: {group.name or _NO_DATE} ({group.size})" if group else line
     columns = [str(rank), score, hit.path, f"{hit.width}x{hit.height}"]
-    return "\t".join([*columns, *_more(result, hit)])
+    return "\t".join([*columns, *_extra_columns(result, hit)])
 
 
-def _drawn(result: SearchResult) -> RenderableType:
+def _table(result: SearchResult) -> RenderableType:
     metric = result.collection.metric
     by = result.query.group_by
-    more = [by, "pictures"] if by else []
-    more += ["stands out"] if any(hit.stands_out is not None for hit in result.hits) else []
+    extra = [by, "pictures"] if by else []
+    extra += ["stands out"] if any(hit.stands_out is not None for hit in result.hits) else []
     right = ("#", "score", "pixels", "pictures", "stands out")
-    shown = new_table("#", "score", "path", "pixels", *more, right=right)
-    shown.caption = f"{metric}, {better(metric)} is better"
-    shown.caption_justify = "left"
+    table = new_table("#", "score", "path", "pixels", *extra, right=right)
+    table.caption = f"{metric}, {better(metric)} is better"
+    table.caption_justify = "left"
     for rank, hit in _ranked(result):
-        extra = [printable(shortened(one)) for one in _more(result, hit)]
+        values = [printable(shortened(text)) for text in _extra_columns(result, hit)]
         pixels = f"{hit.width}x{hit.height}"
-        shown.add_row(str(rank), _score(result, hit), path_link(hit.path), pixels, *extra)
-    return shown
+        table.add_row(str(rank), _score(result, hit), path_link(hit.path), pixels, *values)
+    return table
 
 
 def query_words(query: Query) -> str:
-    """What was looked for, as a sentence names it."""
+    """A query as part of a sentence."""
     return " and ".join(f'"{term.text}"' if term.is_text else term.name for term in query.terms)

@@ -1,6 +1,6 @@
-"""One place that decides how results are shown: for people, for pipes, as JSON, or ids only.
+"""How results and messages are written: for people, for pipes, as JSON, or ids only.
 
-stdout carries data, stderr everything else. rich is imported when something is drawn with it.
+Data goes to stdout, everything else to stderr. rich is imported when something is drawn with it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clipstack.errors import ClipstackError, ExitCode
+from clipstack.events import Events
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -32,13 +33,13 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One result in the four forms it can be shown in.
+    """A result in the four forms it can be shown in.
 
     Attributes:
-        json: what `--json` writes, as one document.
-        lines: untruncated lines for a pipe, tab-separated where they have columns.
+        json: the document that `--json` writes.
+        lines: lines for a pipe, not truncated; columns are separated by tabs.
         quiet: ids or paths only.
-        human: builds what rich draws on a terminal; None draws `lines`.
+        human: makes what rich draws on a terminal; None writes `lines` there too.
     """
 
     json: Any
@@ -47,13 +48,14 @@ class View:
     human: Callable[[], RenderableType] | None = field(default=None)
 
 
-class Out:
-    """Writes views, notes and errors.
+class Out(Events):
+    """Writes views to stdout; notes, warnings and errors to stderr.
 
     Args:
-        mode: who reads; HUMAN falls back to PLAIN when stdout is no terminal.
+        mode: HUMAN becomes PLAIN when stdout is not a terminal.
         color: False for none; None leaves it to the terminal and NO_COLOR.
-        ask: False never asks questions; `yes` answers them.
+        ask: False never asks for confirmation.
+        yes: confirm without asking.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Out:
         self._consoles: dict[int, Console] = {}
 
     def console(self, stream: TextIO | None = None) -> Console:
-        """rich's console on stderr, or on another stream."""
+        """A rich console on `stream`, by default stderr."""
         from rich.console import Console
 
         stream = stream or self.stderr
@@ -100,11 +102,21 @@ class Out:
 
     def show(self, view: View, *, null: bool = False) -> None:
         """Write a result to stdout in the current mode; `null` ends quiet items with NUL."""
+        self.write_flushed(lambda: self._show(view, null))
+
+    def write_flushed(self, write: Callable[[], object]) -> bool:
+        """Call `write`, which writes to stdout, and flush.
+
+        Returns:
+            False when the reader has closed the pipe, as `| head` does; that is no failure.
+        """
         try:
-            self._show(view, null)
+            write()
             self.stdout.flush()
-        except BrokenPipeError:  # `| head` has seen enough; that is no failure of the command
+        except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            return False
+        return True
 
     def _show(self, view: View, null: bool) -> None:
         if self.mode is Mode.JSON:
@@ -128,48 +140,42 @@ class Out:
         self._write(text)
 
     def record(self, value: Any) -> bool:
-        """Write `value` to stdout as one line of JSON; False when nobody reads any more."""
-        try:
-            self._write(json.dumps(value))
-            self.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
-            return False
-        return True
+        """Write `value` to stdout as one line of JSON; False when the reader closed the pipe."""
+        return self.write_flushed(lambda: self._write(json.dumps(value)))
 
     def note(self, text: str) -> None:
-        """Something good to know, on stderr."""
+        """Write a message to stderr, except in quiet mode."""
         if self.mode is not Mode.QUIET:
-            self._say(text, style="dim")
+            self._print(text, style="dim")
 
     def detail(self, text: str) -> None:
-        """Something only --verbose shows, on stderr."""
+        """Write a message to stderr under --verbose."""
         if self.verbose:
-            self._say(text, style="dim")
+            self._print(text, style="dim")
 
     def hint(self, text: str) -> None:
-        """What to do next, on stderr."""
+        """Write what to do next to stderr, except in quiet mode."""
         if self.mode is not Mode.QUIET:
-            self._say(text, style="cyan")
+            self._print(text, style="cyan")
 
     def warn(self, text: str) -> None:
-        """Something that needs attention, on stderr."""
-        self._say(text, style="yellow")
+        """Write a warning to stderr."""
+        self._print(text, style="yellow")
 
     def error(self, error: ClipstackError) -> None:
-        """A failure: as JSON on stdout under --json, else on stderr with what to do next."""
+        """Write an error with its hint: as JSON to stdout under --json, else to stderr."""
         if self.mode is Mode.JSON:
-            self.document({"error": error_facts(error)})
+            self.document({"error": error_document(error)})
             return
-        self._say(f"Error: {error.message}", style="bold red")
+        self._print(f"Error: {error.message}", style="bold red")
         if error.hint:
-            self._say(error.hint, style="cyan")
+            self._print(error.hint, style="cyan")
 
     def confirm(self, question: str) -> None:
-        """Ask before something that can't be undone.
+        """Ask for confirmation of something that can't be undone.
 
         Raises:
-            ClipstackError: there is nobody to ask, or the answer is no (exit code 8).
+            ClipstackError: nobody can be asked, or the answer is no (exit code 8).
         """
         if self._yes:
             return
@@ -179,11 +185,11 @@ class Out:
                 hint="Add --yes to go ahead.",
                 code=ExitCode.CONFIRMATION,
             )
-        self._say(f"{question} [y/N] ", style="bold", end="")
+        self._print(f"{question} [y/N] ", style="bold", end="")
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise ClipstackError("nothing was changed", code=ExitCode.CONFIRMATION)
 
-    def _say(self, text: str, *, style: str, end: str = "\n") -> None:
+    def _print(self, text: str, *, style: str, end: str = "\n") -> None:
         if self.stderr.isatty():
             self.console().print(text, style=style, end=end, soft_wrap=True)
         else:
@@ -202,15 +208,15 @@ class Out:
                 stream.write((text + end).encode("ascii", "backslashreplace").decode())
 
 
-def error_facts(error: ClipstackError) -> dict[str, Any]:
-    """An error as JSON has it."""
+def error_document(error: ClipstackError) -> dict[str, Any]:
+    """An error in the form `--json` writes."""
     name = ExitCode(error.code).name.lower()
-    facts = {"code": int(error.code), "name": name, "message": error.message}
-    return facts | ({"hint": error.hint} if error.hint else {})
+    document = {"code": int(error.code), "name": name, "message": error.message}
+    return document | ({"hint": error.hint} if error.hint else {})
 
 
 def printable(text: str) -> str:
-    """`text` with control characters and stray bytes as escapes: safe to show on a terminal."""
+    """`text` with control characters and invalid bytes escaped: safe to show on a terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -223,7 +229,7 @@ def tilde(path: str) -> str:
 
 
 def shortened(path: str) -> str:
-    """`path` as a person in this folder would write it: relative below it, else with ~."""
+    """`path` relative to the current folder where it lies below it, else with ~."""
     here = str(Path.cwd())
     if here != "/" and path.startswith(here + "/"):
         return path[len(here) + 1 :]

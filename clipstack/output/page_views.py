@@ -1,10 +1,11 @@
-"""Where the search page is in, what a person or a program reads of it out."""
+"""Views of where the search page is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clipstack.output.out import View
+from clipstack.output.out import View, printable
+from clipstack.output.progress import Progress
 from clipstack.output.tables import key_value_view
 from clipstack.settings import Settings
 
@@ -12,17 +13,27 @@ if TYPE_CHECKING:
     from clipstack.page.address import PageAddress
 
 
-def page(where: PageAddress, settings: Settings) -> View:
+class PageProgress(Progress):
+    """Progress of the search page, with a warning for each refused request."""
+
+    def warn(self, text: str) -> None:
+        self._out.warn(printable(text))  # it quotes the request
+
+
+def page(address: PageAddress, settings: Settings) -> View:
     """The page's address, with its token where it has one."""
-    facts = {"url": where.address, "target": settings.target, "collection": settings.collection}
+    values = {"url": address.address, "target": settings.target, "collection": settings.collection}
     return View(
-        json=facts, lines=[where.address], quiet=[where.address], human=key_value_view(facts).human
+        json=values,
+        lines=[address.address],
+        quiet=[address.address],
+        human=key_value_view(values).human,
     )
 
 
-def hints(where: PageAddress) -> str:
-    """What to do with it."""
-    if not where.token:
+def hints(address: PageAddress) -> str:
+    """What to do with the address."""
+    if not address.token:
         return "Open it in a browser on this machine. Ctrl-C ends it."
     return (
         "Open it once with its token; the browser then remembers it. What passes between them is "

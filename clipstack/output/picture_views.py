@@ -1,4 +1,4 @@
-"""A picture's row in, what is known of it out."""
+"""Views of one picture of a collection."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _TIMES = ("taken_at", "imported_at")
 
 
 def picture(row: Mapping[str, Any], *, target: str, collection: str, original: SourceState) -> View:
-    """One row of a collection, every field but its vector.
+    """A picture's row, every field but its vector.
 
     Args:
         row: fields by their names, as stored.
-        original: what has become of its file.
+        original: whether its file is as imported, changed or gone.
     """
     document = {"target": target, "collection": collection, "file": str(original), **row}
     return View(
         json=document,
         lines=[f"{name}\t{_plain(value)}" for name, value in document.items()],
         quiet=[row["path"]],
-        human=key_value_view(_for_people(row, original)).human,
+        human=key_value_view(_human_values(row, original)).human,
     )
 
 
-def _for_people(row: Mapping[str, Any], original: SourceState) -> dict[str, str]:
-    left = dict(row)
-    width, height = left.pop("width"), left.pop("height")
-    shown = {
-        "path": left.pop("path"),
-        "file": f"{original}, {format_bytes(left.pop('size'))} {left.pop('format')}, "
+def _human_values(row: Mapping[str, Any], original: SourceState) -> dict[str, str]:
+    fields = dict(row)
+    width, height = fields.pop("width"), fields.pop("height")
+    values = {
+        "path": fields.pop("path"),
+        "file": f"{original}, {format_bytes(fields.pop('size'))} {fields.pop('format')}, "
         f"{width}x{height} pixels",
-        "modified": _time(left.pop("mtime_ns") / 1e9),
+        "modified": _time(fields.pop("mtime_ns") / 1e9),
     }
     for name in _TIMES:
-        if seconds := left.pop(name):
-            shown[name.removesuffix("_at")] = _time(seconds)
-    identity = {"id": left.pop("id"), "digest": left.pop("digest")}
-    return shown | {name: _plain(value) for name, value in left.items()} | identity
+        if seconds := fields.pop(name):
+            values[name.removesuffix("_at")] = _time(seconds)
+    identity = {"id": fields.pop("id"), "digest": fields.pop("digest")}
+    return values | {name: _plain(value) for name, value in fields.items()} | identity
 
 
 def _plain(value: Any) -> str:

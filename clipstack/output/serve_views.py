@@ -6,24 +6,24 @@ from clipstack.output.out import View
 from clipstack.stack.local_service import Serving
 
 
-def serving(one: Serving) -> View:
+def serving(service: Serving) -> View:
     """Where a service that is about to start will be."""
-    facts = {
-        "url": one.url,
-        "docs": f"{one.url}/",
-        "ready": f"{one.url}/readyz",
-        "model": one.model.name,
-        "workers": one.workers,
+    values = {
+        "url": service.url,
+        "docs": f"{service.url}/",
+        "ready": f"{service.url}/readyz",
+        "model": service.model.name,
+        "workers": service.workers,
     }
-    return View(json=facts, quiet=[one.url])
+    return View(json=values, quiet=[service.url])
 
 
-def hints(one: Serving) -> str:
-    """The same for a person, with lines to try."""
-    post = f"curl {one.url}"
+def hints(service: Serving) -> str:
+    """Where it is for a person, with commands to try."""
+    url, post = service.url, f"curl {service.url}"
     return (
-        f"The model {one.model.name} on {one.url}, described at {one.url}/. Ctrl-C stops it.\n"
-        f"Try, once {one.url}/readyz answers 200:\n"
+        f"The model {service.model.name} on {url}, described at {url}/. Ctrl-C stops it.\n"
+        f"Try, once {url}/readyz answers 200:\n"
         f"  {post}/vectorize_text -H 'Content-Type: text/plain' -d dog\n"
         f"  {post}/vectorize -H 'Content-Type: image/jpeg' --data-binary @image.jpg\n"
     )

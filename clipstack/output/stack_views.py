@@ -1,4 +1,4 @@
-"""A stack that was started, planned or looked at in, views of it out."""
+"""Views of the Docker stack: planned, started, running, stopped, removed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from clipstack.output.out import Mode, Out, View
 from clipstack.output.stack_progress import styled
 from clipstack.output.tables import new_table
-from clipstack.stack.check import Check, Level
+from clipstack.stack.check import Level
 from clipstack.stack.lifecycle import Started
 from clipstack.stack.plan import Plan
 from clipstack.stack.status import ServiceStatus, StackStatus
@@ -21,67 +21,67 @@ from clipstack.units import format_bytes, format_duration
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_PAUSE = 1.0
+_WATCH_SECONDS = 1.0
 
 
-def started(made: Started) -> View:
+def started(result: Started) -> View:
     """The addresses of a stack that was started."""
 
     def human() -> RenderableType:
-        shown = new_table("service", "address", "state", "s", right=("s",))
-        for one in made.progress:
-            url = made.addresses.get(one.service.name, "")
-            state = one.health or one.state
-            shown.add_row(one.service.title, url, styled(state), f"{one.seconds:.0f}")
-        return shown
+        table = new_table("service", "address", "state", "s", right=("s",))
+        for progress in result.progress:
+            url = result.addresses.get(progress.service.name, "")
+            state = styled(progress.health or progress.state)
+            table.add_row(progress.service.title, url, state, f"{progress.seconds:.0f}")
+        return table
 
-    urls = [made.addresses.get(one.service.name, "") for one in made.progress]
+    urls = [result.addresses.get(progress.service.name, "") for progress in result.progress]
     return View(
-        json=_started(made),
+        json=_started(result),
         lines=[
-            f"{one.service.name}\t{url}\t{one.health or one.state}"
-            for one, url in zip(made.progress, urls, strict=True)
+            f"{progress.service.name}\t{url}\t{progress.health or progress.state}"
+            for progress, url in zip(result.progress, urls, strict=True)
         ],
         quiet=urls,
         human=human,
     )
 
 
-def _started(made: Started) -> dict[str, Any]:
+def _started(result: Started) -> dict[str, Any]:
     return {
-        "project": made.project,
-        "changed": made.changed,
-        "seconds": round(made.seconds, 1),
+        "project": result.project,
+        "changed": result.changed,
+        "seconds": round(result.seconds, 1),
         "services": [
             {
-                "name": one.service.name,
-                "url": made.addresses.get(one.service.name, ""),
-                "image": one.container.image if one.container else "",
-                "state": one.state,
-                "health": one.health,
-                "seconds": round(one.seconds, 1),
+                "name": progress.service.name,
+                "url": result.addresses.get(progress.service.name, ""),
+                "image": progress.container.image if progress.container else "",
+                "state": progress.state,
+                "health": progress.health,
+                "seconds": round(progress.seconds, 1),
                 "waited_for": {
-                    name: round(spent, 1) for name, spent in one.waited.items() if spent > 0.05
+                    name: round(spent, 1) for name, spent in progress.waited.items() if spent > 0.05
                 },
             }
-            for one in made.progress
+            for progress in result.progress
         ],
-        "encode": asdict(made.encoded) if made.encoded else None,
-        "search": asdict(made.searched) if made.searched else None,
+        "encode": asdict(result.encoded) if result.encoded else None,
+        "search": asdict(result.searched) if result.searched else None,
     }
 
 
-def plan(one: Plan) -> View:
+def planned(plan: Plan) -> View:
     """What `up` would start."""
     services: list[dict[str, Any]] = [
         {
             "name": service.name,
             "image": image,
-            "action": one.actions[service.name],
-            "ports": {port.variable: one.values[port.variable] for port in service.ports},
+            "action": plan.actions[service.name],
+            "ports": {port.variable: plan.values[port.variable] for port in service.ports},
         }
-        for service in one.services
-        for image in [one.values[service.image]]
+        for service in plan.services
+        for image in [plan.values[service.image]]
     ]
     lines = [
         "\t".join([s["name"], s["action"], s["image"], ",".join(s["ports"].values())])
@@ -91,42 +91,38 @@ def plan(one: Plan) -> View:
     def human() -> RenderableType:
         from rich.console import Group
 
-        shown = new_table("service", "would be", "image", "ports")
+        table = new_table("service", "would be", "image", "ports")
         for service in services:
             ports = ", ".join(service["ports"].values())
-            shown.add_row(service["name"], service["action"], service["image"], ports)
+            table.add_row(service["name"], service["action"], service["image"], ports)
         more = new_table("variable", "value")
-        for name, value in one.changed.items():
+        for name, value in plan.changed.items():
             more.add_row(name, value)
-        return Group(shown, more) if one.changed else shown
+        return Group(table, more) if plan.changed else table
 
     return View(
         json={
-            "project": one.project,
+            "project": plan.project,
             "dry_run": True,
             "services": services,
-            "variables": one.changed,
-            "files": [str(file) for file in one.files],
-            "checks": [_check(check) for check in one.checks if check.level is not Level.OK],
+            "variables": plan.changed,
+            "files": [str(file) for file in plan.files],
+            "checks": [asdict(check) for check in plan.checks if check.level is not Level.OK],
         },
-        lines=[*lines, *(f"{name}={value}" for name, value in one.changed.items())],
+        lines=[*lines, *(f"{name}={value}" for name, value in plan.changed.items())],
         quiet=[service["name"] for service in services],
         human=human,
     )
 
 
-def _check(check: Check) -> dict[str, str]:
-    return {"name": check.name, "level": check.level, "message": check.message, "fix": check.fix}
-
-
-def removed(project: str, what: Removed) -> View:
+def removed(project: str, result: Removed) -> View:
     """What `down` removed."""
-    services = [f"{name}\tremoved" for name in what.services]
-    volumes = [f"{name}\tdeleted" for name in what.volumes]
+    services = [f"{name}\tremoved" for name in result.services]
+    volumes = [f"{name}\tdeleted" for name in result.volumes]
     return View(
-        json={"project": project, "services": what.services, "volumes": what.volumes},
+        json={"project": project, "services": result.services, "volumes": result.volumes},
         lines=[*services, *volumes],
-        quiet=[*what.services, *what.volumes],
+        quiet=[*result.services, *result.volumes],
     )
 
 
@@ -139,57 +135,59 @@ def stopped(project: str, names: Sequence[str]) -> View:
     )
 
 
-def status(one: StackStatus) -> View:
+def status(stack: StackStatus) -> View:
     """A stack as it is now."""
     return View(
         json={
-            "project": one.project,
-            "services": [asdict(service) for service in one.services],
-            "volumes": one.volumes,
+            "project": stack.project,
+            "services": [asdict(service) for service in stack.services],
+            "volumes": stack.volumes,
         },
-        lines=["\t".join(_columns(service)) for service in one.services],
-        quiet=[service.name for service in one.services if service.is_ready],
-        human=lambda: status_table(one),
+        lines=["\t".join(_columns(service)) for service in stack.services],
+        quiet=[service.name for service in stack.services if service.is_ready],
+        human=lambda: status_table(stack),
     )
 
 
-def watch(out: Out, look: Callable[[], StackStatus]) -> NoReturn:
-    """Show the stack again and again, until Ctrl-C: drawn in place, or one view after another."""
+def watch(out: Out, read_status: Callable[[], StackStatus]) -> NoReturn:
+    """Show the stack every second until Ctrl-C: drawn in place, or one view after another."""
     if out.mode is not Mode.HUMAN:
         while True:
             if out.mode is Mode.JSON:
-                out.stdout.write(json.dumps(status(look()).json) + "\n")
+                out.stdout.write(json.dumps(status(read_status()).json) + "\n")
                 out.stdout.flush()
             else:
-                out.show(status(look()))
-            time.sleep(_PAUSE)
+                out.show(status(read_status()))
+            time.sleep(_WATCH_SECONDS)
     from rich.live import Live
 
     with Live(console=out.console(out.stdout), auto_refresh=False) as live:
         while True:
-            live.update(status_table(look()), refresh=True)
-            time.sleep(_PAUSE)
+            live.update(status_table(read_status()), refresh=True)
+            time.sleep(_WATCH_SECONDS)
 
 
-def status_table(one: StackStatus) -> RenderableType:
-    """A stack as it is now, as a table that fits 80 columns."""
+def status_table(stack: StackStatus) -> RenderableType:
+    """A stack as it is now, as a table of at most 80 columns."""
     from rich.console import Group
     from rich.text import Text
 
     right = ("up", "CPU", "memory", "data")
-    shown = new_table("service", "state", "address", "version", *right, right=right)
-    for column in shown.columns:
+    table = new_table("service", "state", "address", "version", *right, right=right)
+    for column in table.columns:
         column.no_wrap = column.header != "state"
         column.overflow = "ellipsis" if column.header == "version" else "fold"
-    for service in one.services:
+    for service in stack.services:
         name, state, health, url, version, up, _, cpu, memory = _columns(service)
-        data = [one.volumes[name] for name in service.volumes if one.volumes.get(name) is not None]
-        word = styled(health if state == "running" and health else state)
+        data = [
+            stack.volumes[name] for name in service.volumes if stack.volumes.get(name) is not None
+        ]
+        text = styled(health if state == "running" and health else state)
         if service.restarts:
-            word.append(f", {service.restarts} restarts", style="yellow")
-        shown.add_row(
+            text.append(f", {service.restarts} restarts", style="yellow")
+        table.add_row(
             name,
-            word,
+            text,
             url.removeprefix("http://"),
             version,
             up,
@@ -197,24 +195,24 @@ def status_table(one: StackStatus) -> RenderableType:
             memory.partition(" / ")[0],
             format_bytes(sum(filter(None, data))) if data else "",
         )
-    absent = [service.name for service in one.services if service.state == "absent"]
+    absent = [service.name for service in stack.services if service.state == "absent"]
     if not absent:
-        return shown
-    return Group(shown, Text(f"`clipstack up` starts {', '.join(absent)}.", style="dim"))
+        return table
+    return Group(table, Text(f"`clipstack up` starts {', '.join(absent)}.", style="dim"))
 
 
-def _columns(one: ServiceStatus) -> list[str]:
-    memory = format_bytes(one.memory) if one.memory is not None else ""
-    if memory and one.memory_limit:
-        memory += f" / {format_bytes(one.memory_limit)}"
+def _columns(service: ServiceStatus) -> list[str]:
+    memory = format_bytes(service.memory) if service.memory is not None else ""
+    if memory and service.memory_limit:
+        memory += f" / {format_bytes(service.memory_limit)}"
     return [
-        one.name,
-        one.state,
-        one.health,
-        one.url,
-        one.version,
-        format_duration(one.uptime) if one.uptime is not None else "",
-        str(one.restarts),
-        f"{one.cpu:.0f} %" if one.cpu is not None else "",
+        service.name,
+        service.state,
+        service.health,
+        service.url,
+        service.version,
+        format_duration(service.uptime) if service.uptime is not None else "",
+        str(service.restarts),
+        f"{service.cpu:.0f} %" if service.cpu is not None else "",
         memory,
     ]

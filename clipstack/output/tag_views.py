@@ -1,4 +1,4 @@
-"""Pictures and their tags in, views of them out."""
+"""Views of tags and of the pictures that have them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from clipstack.tagging import TagResult
 
-_SHOWN = 20
+_MOST_ROWS = 20
 
 
 def tagged(result: TagResult, target: str, *, changes: bool) -> View:
@@ -24,14 +24,14 @@ def tagged(result: TagResult, target: str, *, changes: bool) -> View:
         from rich.console import Group
         from rich.text import Text
 
-        shown = new_table("path", "tags")
-        for one in result.pictures[:_SHOWN]:
-            shown.add_row(path_link(one.path), printable(", ".join(one.tags)))
-        more = len(result.pictures) - _SHOWN
+        table = new_table("path", "tags")
+        for picture in result.pictures[:_MOST_ROWS]:
+            table.add_row(path_link(picture.path), printable(", ".join(picture.tags)))
+        more = len(result.pictures) - _MOST_ROWS
         ending = [f"... and {more} more; --json lists them all"] if more > 0 else []
         if changes:
             ending.append(f"{changed} changed, {len(result.pictures) - changed} as they were")
-        return Group(shown, *(Text(line, style="dim") for line in ending))
+        return Group(table, *(Text(line, style="dim") for line in ending))
 
     return View(
         json={
@@ -40,33 +40,33 @@ def tagged(result: TagResult, target: str, *, changes: bool) -> View:
             "changed": changed,
             "pictures": [
                 {
-                    "id": one.id,
-                    "path": one.path,
-                    "tags": list(one.tags),
-                    "changed": one.id in result.changed,
+                    "id": picture.id,
+                    "path": picture.path,
+                    "tags": list(picture.tags),
+                    "changed": picture.id in result.changed,
                 }
-                for one in result.pictures
+                for picture in result.pictures
             ],
             "missing": result.missing,
         },
-        lines=[f"{one.path}\t{', '.join(one.tags)}" for one in result.pictures],
-        quiet=[one.path for one in result.pictures],
+        lines=[f"{picture.path}\t{', '.join(picture.tags)}" for picture in result.pictures],
+        quiet=[picture.path for picture in result.pictures],
         human=human if result.pictures else None,
     )
 
 
-def counts(found: Sequence[tuple[str, int]]) -> View:
-    """Every tag and on how many pictures."""
+def tag_counts(tags: Sequence[tuple[str, int]]) -> View:
+    """Every tag with the number of its pictures."""
 
     def human() -> RenderableType:
-        shown = new_table("tag", "pictures", right=("pictures",))
-        for tag, count in found:
-            shown.add_row(printable(tag), str(count))
-        return shown
+        table = new_table("tag", "pictures", right=("pictures",))
+        for tag, count in tags:
+            table.add_row(printable(tag), str(count))
+        return table
 
     return View(
-        json=[{"tag": tag, "pictures": count} for tag, count in found],
-        lines=[f"{tag}\t{count}" for tag, count in found],
-        quiet=[tag for tag, _ in found],
-        human=human if found else None,
+        json=[{"tag": tag, "pictures": count} for tag, count in tags],
+        lines=[f"{tag}\t{count}" for tag, count in tags],
+        quiet=[tag for tag, _ in tags],
+        human=human if tags else None,
     )

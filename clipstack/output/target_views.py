@@ -1,4 +1,4 @@
-"""Targets in, views of them out."""
+"""Views of targets."""
 
 from __future__ import annotations
 
@@ -14,36 +14,42 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def target_list(found: Sequence[Target]) -> View:
+def target_list(targets: Sequence[Target]) -> View:
     """All targets."""
 
     def human() -> RenderableType:
-        shown = new_table("target", "vectors", "encoder")
-        for one in found:
-            name = f"{one.name} *" if one.current else one.name
-            where = one.problem or tilde(one.where)
-            shown.add_row(name, printable(where), one.encoder or ("" if one.problem else "here"))
-        return shown
+        table = new_table("target", "vectors", "encoder")
+        for target in targets:
+            name = f"{target.name} *" if target.current else target.name
+            encoder = target.encoder or ("" if target.problem else "here")
+            table.add_row(name, printable(tilde(_location(target))), encoder)
+        return table
 
     return View(
-        json=[_document(one) for one in found],
+        json=[_document(target) for target in targets],
         lines=[
-            "\t".join(["*" if one.current else "", one.name, one.problem or one.where, one.encoder])
-            for one in found
+            f"{'*' * target.current}\t{target.name}\t{_location(target)}\t{target.encoder}"
+            for target in targets
         ],
-        quiet=[one.name for one in found],
+        quiet=[target.name for target in targets],
         human=human,
     )
 
 
-def target(one: Target) -> View:
+def target_details(target: Target) -> View:
     """One target in full."""
-    shown = key_value_view({"target": one.name, **(one.facts or {})})
-    return View(json=_document(one), lines=shown.lines, quiet=[one.name], human=shown.human)
+    details = key_value_view({"target": target.name, **(target.facts or {})})
+    return View(
+        json=_document(target), lines=details.lines, quiet=[target.name], human=details.human
+    )
 
 
-def _document(one: Target) -> dict[str, Any]:
-    facts = asdict(one)
-    if not one.problem:
-        del facts["problem"]
-    return facts
+def _location(target: Target) -> str:
+    return target.problem or target.where
+
+
+def _document(target: Target) -> dict[str, Any]:
+    document = asdict(target)
+    if not target.problem:
+        del document["problem"]
+    return document

@@ -1,7 +1,8 @@
-"""Views of what an export, an import or a copy of rows did."""
+"""Views of an export, an import or a copy of rows."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipstack.output.out import View, printable, shortened
@@ -15,95 +16,96 @@ if TYPE_CHECKING:
     from clipstack.index.transfer.file_export import ExportResult
     from clipstack.index.transfer.file_import import FileImportResult
 
-_SHOWN = 20
+_MOST_ROWS = 20
 
 
-def exported(done: ExportResult, target: str) -> View:
-    """A file that holds a collection."""
-    facts: dict[str, Any] = {"target": target, "collection": done.info.name, "file": done.file}
-    facts |= {"rows": done.rows, "bytes": done.bytes, "seconds": round(done.seconds, 3)}
-    return key_value_view(facts, quiet=[done.file])
+def exported(result: ExportResult, target: str) -> View:
+    """The file that a collection was exported to."""
+    values: dict[str, Any] = {"target": target, "collection": result.info.name, "file": result.file}
+    values |= {"rows": result.rows, "bytes": result.bytes, "seconds": round(result.seconds, 3)}
+    return key_value_view(values, quiet=[result.file])
 
 
-def loaded(done: FileImportResult, target: str) -> View:
-    """What came out of files, and what was left out."""
-    left_out = done.reasons.total()
-    examples = [
-        {
-            "file": one.file,
-            "row": one.row,
-            "path": one.path,
-            "reason": one.reason,
-            "detail": one.detail,
-        }
-        for one in done.examples
-    ]
-    document: dict[str, Any] = {"target": target, "collection": done.info.name}
-    document |= {"created": done.created, "files": done.files, "imported": done.imported}
-    document |= {"left_out": left_out, "left_out_by_reason": dict(done.reasons.most_common())}
-    document |= {"examples": examples, "interrupted": done.interrupted}
-    document["seconds"] = round(done.seconds, 3)
+def loaded(result: FileImportResult, target: str) -> View:
+    """The rows that were imported from files, and those left out."""
+    left_out = result.reasons.total()
+    document: dict[str, Any] = {"target": target, "collection": result.info.name}
+    document |= {"created": result.created, "files": result.files, "imported": result.imported}
+    document |= {"left_out": left_out, "left_out_by_reason": dict(result.reasons.most_common())}
+    document |= {
+        "examples": [asdict(example) for example in result.examples],
+        "interrupted": result.interrupted,
+    }
+    document["seconds"] = round(result.seconds, 3)
     lines = [
-        f"left out\t{one.reason}\t{one.file}\t{one.row}\t{one.path}\t{one.detail}"
-        for one in done.examples
+        f"left out\t{row.reason}\t{row.file}\t{row.row}\t{row.path}\t{row.detail}"
+        for row in result.examples
     ]
-    lines += [f"{reason}\t{count}" for reason, count in done.reasons.most_common()]
+    lines += [f"{reason}\t{count}" for reason, count in result.reasons.most_common()]
     return View(
         json=document,
-        lines=[*lines, f"imported\t{done.imported}", f"left out\t{left_out}"],
-        quiet=[done.info.name],
-        human=lambda: _loaded(done, left_out),
+        lines=[*lines, f"imported\t{result.imported}", f"left out\t{left_out}"],
+        quiet=[result.info.name],
+        human=lambda: _loaded(result, left_out),
     )
 
 
-def _loaded(done: FileImportResult, left_out: int) -> RenderableType:
+def _loaded(result: FileImportResult, left_out: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
     parts: list[RenderableType] = []
     if left_out:
-        shown = new_table("left out", "row", "path", "reason", "detail", right=("row",))
-        for one in done.examples[:_SHOWN]:
-            texts = (shortened(one.file), str(one.row), one.path, one.reason, one.detail)
-            shown.add_row(*map(printable, texts))
-        parts.append(shown)
-        if left_out > _SHOWN:
-            parts.append(Text(f"... and {left_out - _SHOWN} more\n", style="dim"))
+        table = new_table("left out", "row", "path", "reason", "detail", right=("row",))
+        for example in result.examples[:_MOST_ROWS]:
+            texts = (
+                shortened(example.file),
+                str(example.row),
+                example.path,
+                example.reason,
+                example.detail,
+            )
+            table.add_row(*map(printable, texts))
+        parts.append(table)
+        if left_out > _MOST_ROWS:
+            parts.append(Text(f"... and {left_out - _MOST_ROWS} more\n", style="dim"))
     line = Text()
-    line.append(f"{done.imported} imported", style="green" if done.imported else "dim")
-    line.append(f" into {done.info.name}  ")
+    line.append(f"{result.imported} imported", style="green" if result.imported else "dim")
+    line.append(f" into {result.info.name}  ")
     line.append(f"{left_out} left out", style="yellow" if left_out else "dim")
     if left_out:
-        line.append(f" ({', '.join(f'{n} {reason}' for reason, n in done.reasons.most_common())})")
-    line.append(f"  in {format_duration(done.seconds)}", style="dim")
+        line.append(
+            f" ({', '.join(f'{n} {reason}' for reason, n in result.reasons.most_common())})"
+        )
+    line.append(f"  in {format_duration(result.seconds)}", style="dim")
     return Group(*parts, line)
 
 
-def copied(done: CopyResult, source: str, target: str) -> View:
-    """What a copy brought from the target `source` to the target `target`."""
-    counts = {"new": done.new, "changed": done.changed, "unchanged": done.unchanged}
+def copied(result: CopyResult, source: str, target: str) -> View:
+    """The rows that were copied from the target `source` to the target `target`."""
+    counts = {"new": result.new, "changed": result.changed, "unchanged": result.unchanged}
     document: dict[str, Any] = {
-        "from": {"target": source, "collection": done.source.name},
-        "to": {"target": target, "collection": done.target.name, "created": done.created},
+        "from": {"target": source, "collection": result.source.name},
+        "to": {"target": target, "collection": result.target.name, "created": result.created},
         "counts": counts,
-        "missing": done.missing,
-        "interrupted": done.interrupted,
-        "seconds": round(done.seconds, 3),
+        "missing": result.missing,
+        "interrupted": result.interrupted,
+        "seconds": round(result.seconds, 3),
     }
 
     def human() -> RenderableType:
         from rich.text import Text
 
         styles = {"new": "green", "changed": "cyan", "unchanged": ""}
-        line = Text(f"{source}: {done.source.name} -> {target}: {done.target.name}  ")
+        line = Text(f"{source}: {result.source.name} -> {target}: {result.target.name}  ")
         for name, count in counts.items():
             line.append(f"{count} {name}  ", style=styles[name] if count else "dim")
-        line.append(f"in {format_duration(done.seconds)}", style="dim")
+        line.append(f"in {format_duration(result.seconds)}", style="dim")
         return line
 
     return View(
         json=document,
         lines=[f"{name}\t{count}" for name, count in counts.items()],
-        quiet=[done.target.name],
+        quiet=[result.target.name],
         human=human,
     )
