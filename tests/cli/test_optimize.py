@@ -18,7 +18,7 @@ from tests.running import MODES, Cli
 
 pytestmark = pytest.mark.skipif(
     not choice.has_openvino() or importlib.util.find_spec("nncf") is None,
-    reason="pip install 'clipstack[optimize]', on x86",
+    reason="pip install 'clipstack-search[optimize]', on x86",
 )
 
 PICTURES = 330

@@ -30,7 +30,8 @@ def check_installed() -> None:
     if importlib.util.find_spec("nncf") is None:
         raise PrerequisiteError(
             "int8 is made by NNCF, which is not installed",
-            hint="Type `pip install 'clipstack[optimize]'`. It is not needed to use the result.",
+            hint="Type `pip install 'clipstack-search[optimize]'`. "
+            "It is not needed to use the result.",
         )
 
 

@@ -172,7 +172,7 @@ def test_nncf_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(PrerequisiteError) as error:
         quantization.check_installed()
-    assert "pip install 'clipstack[optimize]'" in error.value.hint
+    assert "pip install 'clipstack-search[optimize]'" in error.value.hint
 
 
 @on_x86
