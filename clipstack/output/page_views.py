@@ -22,11 +22,15 @@ class PageProgress(Progress):
 
 def page(address: PageAddress, settings: Settings) -> View:
     """The page's address, with its token where it has one."""
-    values = {"url": address.address, "target": settings.target, "collection": settings.collection}
+    values = {
+        "url": address.url_with_token,
+        "target": settings.target,
+        "collection": settings.collection,
+    }
     return View(
         json=values,
-        lines=[address.address],
-        quiet=[address.address],
+        lines=[address.url_with_token],
+        quiet=[address.url_with_token],
         human=key_value_view(values).human,
     )
 

@@ -1,1 +1,1 @@
-"""Settings in; a search page for a browser, over HTTP, out."""
+"""The search page that `clipstack page` serves to a browser."""

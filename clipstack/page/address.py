@@ -1,9 +1,7 @@
-"""Where the page is served: an address and a port in; what may be asked for it by, and its token,
-out."""
+"""The address of the search page: its host, port and token, and a socket that listens there."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import hmac
 import ipaddress
@@ -12,21 +10,22 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from clipstack.errors import PrerequisiteError, UsageError
+from clipstack import net
+from clipstack.errors import UsageError
 
-_EVERYWHERE = frozenset({"0.0.0.0", "::"})
+_ALL_INTERFACES = frozenset({"0.0.0.0", "::"})
 _TOKEN_BYTES = 24
-_LEAST_TOKEN = 8
+_MIN_TOKEN_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class PageAddress:
-    """Where the page is.
+    """Where the page is served.
 
     Attributes:
-        host: the address or name it listens on.
-        port: the TCP port.
-        token: what a browser must have sent once, or "" for none.
+        host: address or name to listen on.
+        port: TCP port.
+        token: secret that a browser must send once, or "" for none.
     """
 
     host: str
@@ -35,130 +34,97 @@ class PageAddress:
 
     @property
     def url(self) -> str:
-        """Its address for a browser on this machine, without the token."""
-        host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+        """The page's URL on this machine, without the token."""
+        return f"{net.url_of(self.host, self.port)}/"
 
     @property
-    def address(self) -> str:
-        """The same with the token, as a fragment: that goes into no request and no log."""
+    def url_with_token(self) -> str:
+        """The URL with the token as its fragment, which browsers put into no request."""
         return f"{self.url}#token={quote(self.token, safe='')}" if self.token else self.url
 
     @property
-    def is_private(self) -> bool:
-        """Whether only this machine reaches it."""
-        return is_loopback(self.host)
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the page."""
+        return net.is_loopback(self.host)
 
     @property
-    def cookie(self) -> str:
-        """The cookie's name; cookies do not tell ports apart."""
+    def cookie_name(self) -> str:
+        """Name of the cookie, with the port: browsers send a cookie to every port of a host."""
         return f"clipstack-{self.port}"
 
     @property
-    def session(self) -> str:
-        """The cookie's value: from the token, which can't be found from it."""
+    def cookie_value(self) -> str:
+        """Value of the cookie: a hash of the token."""
         return hashlib.blake2b(
             b"clipstack page", key=self.token.encode()[:64], digest_size=32
         ).hexdigest()
 
-    def is_token(self, given: str) -> bool:
-        """Whether `given` is the token; takes equally long for any."""
-        return hmac.compare_digest(given.encode(errors="replace"), self.token.encode())
+    def accepts_token(self, token: str) -> bool:
+        """Whether `token` is the page's token, in constant time."""
+        return hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
 
-    def is_session(self, given: str) -> bool:
-        """Whether `given` is the cookie's value."""
-        return hmac.compare_digest(given.encode(errors="replace"), self.session.encode())
+    def accepts_cookie(self, value: str) -> bool:
+        """Whether `value` is the cookie's value, in constant time."""
+        return hmac.compare_digest(value.encode(errors="replace"), self.cookie_value.encode())
 
-    def answers_to(self, host: str) -> bool:
-        """Whether a request may name `host` (the header) as whom it asks.
+    def accepts_host(self, host: str) -> bool:
+        """Whether `host`, a Host header, names this page.
 
-        A name that some other server makes point here (DNS rebinding) is none of the page's. Where
-        it listens everywhere, any address will do: only a name can be made to point elsewhere.
+        Other names are refused, as anybody can make a name of theirs resolve to this machine (DNS
+        rebinding). A page that listens on all interfaces accepts any IP address.
         """
-        parts = _split(host)
-        if parts is None or parts[1] != self.port:
+        name, port = _split(host)
+        if port != self.port:
             return False
-        name = parts[0]
         if name in {"localhost", "127.0.0.1", "::1", self.host.lower()}:
             return True
-        if self.host not in _EVERYWHERE:
+        if self.host not in _ALL_INTERFACES:
             return False
-        return _is_address(name) or name in _own_names()
+        return _is_ip_address(name) or name in _own_names()
 
 
 def page_address(host: str, port: int, token: str = "") -> PageAddress:
-    """The place, with a token made where there must be one and none is given.
+    """An address, with a new token if one is needed and none is given.
 
     Raises:
-        UsageError: the token is too short, or holds more than visible ASCII.
+        UsageError: the token is too short, or has characters other than visible ASCII.
     """
     if token:
-        if len(token) < _LEAST_TOKEN or not all(33 <= ord(letter) < 127 for letter in token):
+        if len(token) < _MIN_TOKEN_LENGTH or not all(
+            33 <= ord(character) < 127 for character in token
+        ):
             raise UsageError(
-                f"the token must be at least {_LEAST_TOKEN} visible ASCII characters",
+                f"the token must be at least {_MIN_TOKEN_LENGTH} visible ASCII characters",
                 hint="Leave it out, and one is made.",
             )
-    elif not is_loopback(host):
+    elif not net.is_loopback(host):
         token = secrets.token_urlsafe(_TOKEN_BYTES)
     return PageAddress(host, port, token)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def listen(where: PageAddress) -> socket.socket:
-    """A socket that listens there.
+def listen(address: PageAddress) -> socket.socket:
+    """A socket that listens on the page's host and port.
 
     Raises:
         PrerequisiteError: the port is taken, or this user may not listen on it.
         UsageError: this machine has no such address.
     """
-    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((where.host, where.port))
-        made.listen(128)
-    except PermissionError:
-        made.close()
-        raise PrerequisiteError(
-            f"this user may not listen on port {where.port}", hint="Add --port 8899."
-        ) from None
-    except socket.gaierror:
-        made.close()
-        raise UsageError(f"{where.host!r} is no address of this machine") from None
-    except OSError as error:
-        made.close()
-        if error.errno != errno.EADDRINUSE:
-            raise UsageError(f"can't listen on {where.host}: {error.strerror}") from None
-        raise PrerequisiteError(
-            f"port {where.port} is taken",
-            hint=f"Add `--port {where.port % 65535 + 1}`, or stop what uses it: "
-            f"`lsof -i :{where.port}` names it.",
-        ) from None
-    return made
+    return net.listening_socket(address.host, address.port, usual_port=8899)
 
 
-def _split(host: str) -> tuple[str, int] | None:
-    """A Host header's name in lower case and its port."""
+def _split(host: str) -> tuple[str, int]:
+    """The name in lower case and the port of a Host header; ("", 0) if it is invalid."""
     try:
         parts = urlsplit(f"//{host}")
         name, port = parts.hostname or "", parts.port
     except ValueError:
-        return None
+        return "", 0
     if not name or parts.username is not None or parts.path or parts.query or parts.fragment:
-        return None
+        return "", 0
     return name, 80 if port is None else port
 
 
-def _is_address(name: str) -> bool:
+def _is_ip_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A row of the collection in; the picture it stands for, re-encoded, out.
+"""Renditions of the pictures in a collection, and of query pictures.
 
-What is on the disk now is served only while it is what was imported: the same size and time of
-change and, where a link stands in its place, the same bytes too.
+A file is served only if it is the one that was imported: it has the same size and modification time
+and, if it is now a symbolic link, the same digest.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from clipstack.web.error_responses import RequestError
 __all__ = ["EDGES", "MEDIA_TYPE", "Pictures"]
 
 EDGES = {"small": 512, "large": 1920}
-"""The renditions there are: pixels of the longer side."""
-_CHIP = 96
+"""Pixels of the longer side, by the kind of rendition."""
+_QUERY_PICTURE_EDGE = 96
 _STATUS = {Reason.VANISHED: 404, Reason.CHANGED: 409, Reason.PERMISSION: 403}
 
 
 class Pictures:
-    """Renditions of rows, and the query's own pictures."""
+    """Renditions of rows, and uploaded query pictures."""
 
     def __init__(self, settings: Settings) -> None:
         self._limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
@@ -36,14 +36,14 @@ class Pictures:
         self.uploads = Uploads()
 
     def rendition(self, row: Mapping[str, Any], kind: str) -> bytes:
-        """A WebP of the row's picture.
+        """The row's picture as WebP.
 
         Args:
-            row: every field of it.
-            kind: a name of `EDGES`.
+            row: all fields of the row.
+            kind: a key of `EDGES`.
 
         Raises:
-            RequestError: the file is gone, is another than was imported, or can't be read.
+            RequestError: the file is gone, is not the one that was imported, or can't be read.
         """
         path = row["path"]
         try:
@@ -57,18 +57,21 @@ class Pictures:
             raise RequestError(_STATUS.get(error.reason, 422), str(error.reason), detail) from None
 
     def keep(self, data: bytes) -> tuple[str, bytes]:
-        """Keep a picture to search by; returns its name and a small WebP of it.
+        """Keep a query picture.
+
+        Returns:
+            Its name in `uploads`, and a small WebP of it.
 
         Raises:
             ImageError: it can't be read, or is too large.
         """
         from clipstack.images import thumbnail
 
-        small = thumbnail.make(data, _CHIP, self._limits)
+        small = thumbnail.make(data, _QUERY_PICTURE_EDGE, self._limits)
         return self.uploads.keep(data), small
 
     def _check_link(self, path: str, digest: str) -> None:
-        """A picture may have been imported through a link; what it leads to must be the same."""
-        found = hashlib.blake2b(read_file(path, self._limits), digest_size=16).hexdigest()
-        if found != digest:
+        """Check that a link leads to the bytes that were imported, perhaps through it."""
+        found_digest = hashlib.blake2b(read_file(path, self._limits), digest_size=16).hexdigest()
+        if found_digest != digest:
             raise ImageError(path, Reason.CHANGED, "it is a link to another file now")

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from clipstack.index.base import CollectionSummary, Hit
-from clipstack.search import SearchResult
+from clipstack.search.searcher import SearchResult
 from clipstack.units import format_bytes
 
 _LABELS = {
@@ -25,61 +25,59 @@ _SHOWN_ELSEWHERE = {
 }
 
 
-def result(found: SearchResult, limit: int) -> dict[str, Any]:
-    """One answer to a search; `more` is whether to ask for the next page."""
+def search_result(result: SearchResult, limit: int) -> dict[str, Any]:
+    """The result of a search; `more` is whether there may be further hits."""
     return {
-        "collection": found.collection.name,
-        "metric": found.collection.metric,
-        "better": "lower" if found.collection.metric == "L2" else "higher",
-        "seconds": round(found.seconds, 4),
-        "more": len(found.hits) >= limit,
-        "hits": [hit(one) | {"group": _group(found, one)} for one in found.hits],
+        "collection": result.collection.name,
+        "metric": result.collection.metric,
+        "better": "lower" if result.collection.metric == "L2" else "higher",
+        "seconds": round(result.seconds, 4),
+        "more": len(result.hits) >= limit,
+        "hits": [_hit(hit) | {"group": _group(result, hit)} for hit in result.hits],
     }
 
 
-def hit(one: Hit) -> dict[str, Any]:
-    """One hit."""
-    path = PurePath(one.path)
+def _hit(hit: Hit) -> dict[str, Any]:
+    path = PurePath(hit.path)
     return {
-        "id": one.id,
+        "id": hit.id,
         "name": _text(path.name),
         "folder": _text(str(path.parent)),
-        "path": _text(one.path),
-        "score": round(one.score, 5),
-        "stands_out": _finite(one.stands_out),
-        "width": one.width,
-        "height": one.height,
-        "taken": _day(one.taken_at),
+        "path": _text(hit.path),
+        "score": round(hit.score, 5),
+        "stands_out": _finite(hit.stands_out),
+        "width": hit.width,
+        "height": hit.height,
+        "taken": _day(hit.taken_at),
     }
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON has no other numbers."""
+    """`value` if JSON can hold it."""
     return round(value, 3) if value is not None and math.isfinite(value) else None
 
 
-def collection(one: CollectionSummary) -> dict[str, Any]:
-    """A collection to search in; `usable` is whether clipstack made it."""
+def collection(summary: CollectionSummary) -> dict[str, Any]:
+    """A collection; `usable` is whether clipstack created it."""
     return {
-        "name": one.name,
-        "rows": one.rows,
-        "usable": one.info is not None,
-        **({"model": one.info.model, "metric": one.info.metric} if one.info else {}),
+        "name": summary.name,
+        "rows": summary.rows,
+        "usable": summary.info is not None,
+        **({"model": summary.info.model, "metric": summary.info.metric} if summary.info else {}),
     }
 
 
 def facts(row: Mapping[str, Any]) -> list[list[str]]:
-    """What the index knows of a picture besides its name: names for people, and values, in the
-    order to show."""
-    known = {
+    """The facts of a picture besides its name, as labels and values in display order."""
+    values = {
         "Folder": str(PurePath(row["path"]).parent),
         "Taken": _moment(row.get("taken_at", 0)),
         "Size": f"{row['width']} × {row['height']} pixels",
         "File": f"{row['format']}, {format_bytes(row['size'])}",
-        **{label: _listed(row.get(name)) for name, label in _LABELS.items()},
-        "Place": _place(row),
+        **{label: _joined(row.get(name)) for name, label in _LABELS.items()},
+        "Place": _coordinates(row),
         **{
-            name.replace("_", " ").capitalize(): _listed(value)
+            name.replace("_", " ").capitalize(): _joined(value)
             for name, value in row.items()
             if name not in _LABELS and name not in _SHOWN_ELSEWHERE
         },
@@ -87,26 +85,26 @@ def facts(row: Mapping[str, Any]) -> list[list[str]]:
         "Imported": _moment(row.get("imported_at", 0)),
         "Id": str(row["id"]),
     }
-    return [[name, _text(value)] for name, value in known.items() if value]
+    return [[name, _text(value)] for name, value in values.items() if value]
 
 
-def _group(found: SearchResult, one: Hit) -> str:
-    """What a hit stands for: a folder's name or a day, and how many more of its pictures fit."""
-    group = found.groups.get(one.id)
+def _group(result: SearchResult, hit: Hit) -> str:
+    """The folder or day that a hit stands for, and how many more hits it has."""
+    group = result.groups.get(hit.id)
     if group is None:
         return ""
     name = _text(PurePath(group.name).name) or "no date"
     return f"{name} +{group.size - 1}" if group.size > 1 else name
 
 
-def _place(row: Mapping[str, Any]) -> str:
+def _coordinates(row: Mapping[str, Any]) -> str:
     lat, lon = row.get("lat"), row.get("lon")
     if not isinstance(lat, int | float) or not isinstance(lon, int | float):
         return ""
     return f"{lat:.5f}, {lon:.5f}"
 
 
-def _listed(value: object) -> str:
+def _joined(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Sequence):
@@ -123,5 +121,5 @@ def _moment(seconds: int) -> str:
 
 
 def _text(value: str) -> str:
-    """`value` with bytes that are no UTF-8 as escapes: JSON takes none."""
+    """`value` with bytes that are not UTF-8 as escapes, as JSON must be UTF-8."""
     return value.encode("utf-8", "backslashreplace").decode()

@@ -1,41 +1,41 @@
-"""The page's server, until it is ended."""
+"""The HTTP server of the search page."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 import uvicorn
 
+from clipstack.events import Events
 from clipstack.page.address import PageAddress
 from clipstack.page.application import Page
 from clipstack.page.session import SearchSession
 
-_MOST_AT_ONCE = 200
+_MAX_CONNECTIONS = 200
 _GRACE_SECONDS = 2
 
 
 def serve(
-    desk: SearchSession, where: PageAddress, listening: socket.socket, log: Callable[[str], None]
+    session: SearchSession, address: PageAddress, listener: socket.socket, events: Events
 ) -> None:
     """Serve the page until a signal ends it.
 
     Args:
-        desk: does the searches; closed at the end.
-        where: the page is.
-        listening: there.
-        log: told of every request that is refused, in a line.
+        session: runs the searches; closed at the end.
+        address: the page's address.
+        listener: a socket that listens on it.
+        events: gets a warning for every refused request.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, once all is closed.
+        KeyboardInterrupt: on Ctrl-C, after everything is closed.
     """
     config = uvicorn.Config(
-        Page(desk, where, log).application(),
+        Page(session, address, events).application(),
         log_config=None,
         access_log=False,
         server_header=False,
         ws="none",
-        limit_concurrency=_MOST_AT_ONCE,
+        limit_concurrency=_MAX_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,4 +1,4 @@
-"""The searches of a page: those that wait together are done together."""
+"""The searches of a page; those that wait at the same time run together."""
 
 from __future__ import annotations
 
@@ -14,191 +14,189 @@ from functools import partial
 from typing import Any, TypeVar
 
 from clipstack.errors import NotFoundError, UnreachableError, UsageError
-from clipstack.index.base import Collection, Described, Index
+from clipstack.events import SILENT, Events
+from clipstack.index.base import Collection, CollectionSummary, Index
 from clipstack.index.connect import connect
 from clipstack.page.query_parser import ParsedQuery
-from clipstack.search import Query, SearchResult, Term
+from clipstack.search.query import Query, Term
 from clipstack.search.query_encoding import Encoding
-from clipstack.search.searcher import Searcher, read
+from clipstack.search.searcher import Searcher, SearchResult, read
 from clipstack.search.term_vectors import Material
 from clipstack.settings import Settings
 
 T = TypeVar("T")
 
-_LONGEST_WAIT = 2.0
-_MOST_AT_ONCE = 32
-_REST = 0.25
-"""For this share of the time that searches took, those that come gather, and an import beside the
-page has the cores."""
-_LOOKUPS = 4
-"""Rows read, and query pictures fetched, at once."""
+_MAX_WAIT_SECONDS = 2.0
+_MAX_BATCH = 32
+_PAUSE_SHARE = 0.25
+"""Pause after a batch, as a share of its duration: new searches collect, and an import that runs at
+the same time gets the cores."""
+_LOOKUP_THREADS = 4
+"""Rows read, and query pictures fetched, at the same time."""
 
 
 @dataclass(slots=True, eq=False)
-class _Search:
-    """A search that waits for its turn.
+class _PendingSearch:
+    """A search that waits for its batch.
 
     Attributes:
-        materials: of its query, read.
-        wanted: an awaitable that is True while somebody waits for the answer.
+        materials: the files and URLs of its query, read.
+        is_connected: whether the client still waits for the result.
+        future: gets the result, or None if the client does not wait any more.
     """
 
-    asked: ParsedQuery
+    parsed: ParsedQuery
     materials: list[Material]
-    wanted: Callable[[], Awaitable[bool]]
-    answer: asyncio.Future[SearchResult | None]
+    is_connected: Callable[[], Awaitable[bool]]
+    future: asyncio.Future[SearchResult | None]
 
 
 class SearchSession:
-    """The target's collections, for one page.
+    """Searches in the collections of a target, for one page.
 
-    Searches are done in one thread. Those that come while one runs wait, and are then done at once:
-    they are encoded in one batch and share a pass over the vectors. Rows are read, and collections
-    listed, beside them.
+    Searches run in one thread. Those that arrive while others run wait, and then run as one batch:
+    they are encoded together and share a pass over the vectors. Other threads read rows and list
+    collections meanwhile.
 
     Args:
-        settings: of the target; `collection` is the one the page starts with.
-        progress: called with bytes done and bytes in all while a model is fetched.
-        note: told what takes a while.
+        settings: settings of the target; `collection` is the one the page starts with.
+        events: reports a download, and what takes a while.
     """
 
     def __init__(
         self,
         settings: Settings,
-        *,
-        progress: Callable[[int, int], None] | None = None,
-        note: Callable[[str], None] = lambda _: None,
+        events: Events = SILENT,
     ) -> None:
-        self.settings = replace(settings, wait=min(settings.wait, _LONGEST_WAIT))
-        self._progress = progress
-        self._note = note
+        self.settings = replace(settings, wait=min(settings.wait, _MAX_WAIT_SECONDS))
+        self._events = events
         self._index: Index | None = None
         self._collections: dict[str, Collection] = {}
-        self._opening = threading.Lock()
+        self._collections_lock = threading.Lock()
         self._searcher: Searcher | None = None
-        self._searches: deque[_Search] = deque()
-        self._came = asyncio.Event()
-        self._worker = ThreadPoolExecutor(1, "search")
-        self._lookups = ThreadPoolExecutor(_LOOKUPS, "lookup")
+        self._pending: deque[_PendingSearch] = deque()
+        self._arrived = asyncio.Event()
+        self._search_executor = ThreadPoolExecutor(1, "search")
+        self._lookup_executor = ThreadPoolExecutor(_LOOKUP_THREADS, "lookup")
 
-    def open(self) -> list[Described]:
-        """Open the page's own collection and load its model; returns all of the target's.
+    def open(self) -> list[CollectionSummary]:
+        """Open the page's own collection, load its model, and list the target's collections.
 
         Raises:
             NotFoundError: nothing is imported, or there is no such collection.
             UnreachableError: the server does not answer.
-            PrerequisiteError: the model is not to be had.
+            PrerequisiteError: the model can't be found or downloaded.
             ClipstackError: the collection is empty, or holds another model's vectors.
         """
         self._index = connect(self.settings)
-        self._searcher_of("").search(Query((Term(text="a"),)), limit=1)
+        self._searcher_for("").search(Query((Term(text="a"),)), limit=1)
         return self._list()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Answers searches until the end, and then closes everything."""
-        searching = asyncio.create_task(self._answer_searches())
+        """The context in which searches run; closes everything at its end."""
+        runner = asyncio.create_task(self._run_searches())
         try:
             yield
         finally:
-            searching.cancel()
+            runner.cancel()
             await asyncio.to_thread(self._close)
 
-    async def collections(self) -> list[Described]:
+    async def collections(self) -> list[CollectionSummary]:
         """Every collection of the target."""
-        return await _done(self._lookups, self._list)
+        return await _run_in(self._lookup_executor, self._list)
 
     async def search(
-        self, asked: ParsedQuery, wanted: Callable[[], Awaitable[bool]]
+        self, parsed: ParsedQuery, is_connected: Callable[[], Awaitable[bool]]
     ) -> SearchResult | None:
-        """The hits of one search, or None when nobody waits for them any more.
+        """The result of one search, or None if the client does not wait for it any more.
 
         Args:
-            wanted: an awaitable that is True while somebody does.
+            is_connected: whether the client still waits.
 
         Raises:
             ClipstackError: as `clipstack.search.search`.
         """
-        reading = partial(read, asked.query, asked.limit, self.settings)
-        materials = await _done(self._lookups, reading)
-        answer: asyncio.Future[SearchResult | None] = asyncio.get_running_loop().create_future()
-        self._searches.append(_Search(asked, materials, wanted, answer))
-        self._came.set()
-        return await answer
+        read_query = partial(read, parsed.query, parsed.limit, self.settings)
+        materials = await _run_in(self._lookup_executor, read_query)
+        future: asyncio.Future[SearchResult | None] = asyncio.get_running_loop().create_future()
+        self._pending.append(_PendingSearch(parsed, materials, is_connected, future))
+        self._arrived.set()
+        return await future
 
     async def row(self, collection: str, id: str) -> dict[str, Any] | None:
-        """Every field of a row but its vector, or None when there is no such row.
+        """All fields of a row except its vector, or None if there is no such row.
 
         Raises:
             NotFoundError: there is no such collection.
         """
 
-        def work() -> dict[str, Any] | None:
+        def read_row() -> dict[str, Any] | None:
             try:
                 return self._collection(collection).row(id)
-            except NotFoundError:  # it may be another collection of that name by now
+            except NotFoundError:  # the name may belong to another collection by now
                 self._forget(collection)
                 return self._collection(collection).row(id)
 
-        return await _done(self._lookups, work)
+        return await _run_in(self._lookup_executor, read_row)
 
-    async def _answer_searches(self) -> None:
+    async def _run_searches(self) -> None:
         while True:
-            await self._came.wait()
-            self._came.clear()
-            while self._searches:
-                some = await self._next()
-                if not some:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._pending:
+                batch = await self._next_batch()
+                if not batch:
                     continue
                 started = time.monotonic()
-                answers = await _done(self._worker, partial(self._answers, some))
-                rest = _REST * (time.monotonic() - started)
-                for search, answer in zip(some, answers, strict=True):
-                    if search.answer.done():  # cancelled
+                outcomes = await _run_in(self._search_executor, partial(self._search_batch, batch))
+                pause = _PAUSE_SHARE * (time.monotonic() - started)
+                for search, outcome in zip(batch, outcomes, strict=True):
+                    if search.future.done():  # cancelled
                         continue
-                    if isinstance(answer, Exception):
-                        search.answer.set_exception(answer)
+                    if isinstance(outcome, Exception):
+                        search.future.set_exception(outcome)
                     else:
-                        search.answer.set_result(answer)
-                await asyncio.sleep(rest)
+                        search.future.set_result(outcome)
+                await asyncio.sleep(pause)
 
-    async def _next(self) -> list[_Search]:
-        """The searches to do now: the one that waits longest, and others in the same collection."""
-        name = self._searches[0].asked.collection
-        same = [one for one in self._searches if one.asked.collection == name][:_MOST_AT_ONCE]
-        for one in same:
-            self._searches.remove(one)
-        wanted = []
-        for one in same:
-            if await one.wanted():
-                wanted.append(one)
-            elif not one.answer.done():
-                one.answer.set_result(None)
-        return wanted
+    async def _next_batch(self) -> list[_PendingSearch]:
+        """The search that has waited longest, and others in the same collection."""
+        name = self._pending[0].parsed.collection
+        candidates = [s for s in self._pending if s.parsed.collection == name][:_MAX_BATCH]
+        for search in candidates:
+            self._pending.remove(search)
+        batch = []
+        for search in candidates:
+            if await search.is_connected():
+                batch.append(search)
+            elif not search.future.done():
+                search.future.set_result(None)
+        return batch
 
-    def _answers(self, searches: Sequence[_Search]) -> list[SearchResult | Exception]:
-        """What each search finds, or why it finds nothing; all are in one collection."""
-        alike: dict[int, list[int]] = defaultdict(list)
+    def _search_batch(self, searches: Sequence[_PendingSearch]) -> list[SearchResult | Exception]:
+        """The result or error of each search; all are in one collection."""
+        by_limit: dict[int, list[int]] = defaultdict(list)
         for number, search in enumerate(searches):
-            alike[search.asked.limit].append(number)
-        answers: dict[int, SearchResult | Exception] = {}
-        for numbers in alike.values():
-            answers |= zip(numbers, self._attempt([searches[n] for n in numbers]), strict=True)
-        again = [n for n, one in answers.items() if isinstance(one, NotFoundError)]
-        if again:  # another process may have dropped the collection and made it again
-            self._forget(searches[0].asked.collection)
-        for number in again:
-            answers[number] = self._attempt([searches[number]])[0]
-        return [answers[number] for number in range(len(searches))]
+            by_limit[search.parsed.limit].append(number)
+        outcomes: dict[int, SearchResult | Exception] = {}
+        for numbers in by_limit.values():
+            outcomes |= zip(numbers, self._search([searches[n] for n in numbers]), strict=True)
+        failed = [n for n, outcome in outcomes.items() if isinstance(outcome, NotFoundError)]
+        if failed:  # another process may have dropped the collection and created it again
+            self._forget(searches[0].parsed.collection)
+        for number in failed:
+            outcomes[number] = self._search([searches[number]])[0]
+        return [outcomes[number] for number in range(len(searches))]
 
-    def _attempt(self, searches: Sequence[_Search]) -> Sequence[SearchResult | Exception]:
-        """The answers to searches for as many hits."""
-        asked = searches[0].asked
+    def _search(self, searches: Sequence[_PendingSearch]) -> Sequence[SearchResult | Exception]:
+        """The result or error of each search; all are in one collection and have one limit."""
+        parsed = searches[0].parsed
         try:
-            return self._searcher_of(asked.collection).answers(
-                [one.asked.query for one in searches],
-                [one.materials for one in searches],
-                asked.limit,
+            return self._searcher_for(parsed.collection).answers(
+                [search.parsed.query for search in searches],
+                [search.materials for search in searches],
+                parsed.limit,
                 time.monotonic(),
             )
         except UnreachableError as error:
@@ -206,64 +204,64 @@ class SearchSession:
         except Exception as error:
             if len(searches) == 1:
                 return [error]
-            return [self._attempt([one])[0] for one in searches]  # it may be due to one of them
+            return [self._search([search])[0] for search in searches]  # one may have caused it
 
-    def _searcher_of(self, name: str) -> Searcher:
-        """A searcher of a collection; the model of the last one stays loaded if it is the same."""
+    def _searcher_for(self, name: str) -> Searcher:
+        """A searcher of a collection; keeps the previous one's model if it is the same."""
         collection = self._collection(name)
-        before = self._searcher
-        if before is not None and before.collection is collection:
-            return before
+        previous = self._searcher
+        if previous is not None and previous.collection is collection:
+            return previous
         settings = replace(self.settings, collection=name or self.settings.collection)
-        if before is not None and before.info.fingerprint == collection.info.fingerprint:
-            encoding = before.encoding
+        if previous is not None and previous.info.fingerprint == collection.info.fingerprint:
+            encoding = previous.encoding
         else:
-            encoding = Encoding(settings, collection.info, progress=self._progress, note=self._note)
+            encoding = Encoding(settings, collection.info, events=self._events)
         collection.prepare()
-        self._searcher = Searcher(settings, collection, encoding, note=self._note)
+        self._searcher = Searcher(settings, collection, encoding, events=self._events)
         return self._searcher
 
     def _collection(self, name: str) -> Collection:
-        """A collection ("" for the page's own), opened again if it is not what it was.
+        """A collection ("" for the page's own), opened again if it was replaced.
 
         Raises:
-            NotFoundError: there is none of that name now.
+            NotFoundError: there is no collection of that name.
         """
         assert self._index is not None
         name = name or self.settings.collection
         try:
             info = self._index.info(name)
-        except UsageError:  # it is no name for a collection
+        except UsageError:  # not a valid name of a collection
             raise NotFoundError(f"there is no collection {name!r}") from None
-        with self._opening:
+        with self._collections_lock:
             collection = self._collections.get(name)
             if collection is None or collection.info != info:
                 collection = self._index.collection(
-                    name, patience=self.settings.patience, note=self._note
+                    name, patience=self.settings.patience, events=self._events
                 )
                 self._collections[name] = collection
             return collection
 
     def _forget(self, name: str) -> None:
-        with self._opening:
+        with self._collections_lock:
             self._collections.pop(name or self.settings.collection, None)
 
-    def _list(self) -> list[Described]:
+    def _list(self) -> list[CollectionSummary]:
         assert self._index is not None
-        described = self._index.list()
-        names = {one.name for one in described}
-        with self._opening:  # of those that are gone, the files are still open
+        summaries = self._index.list()
+        names = {summary.name for summary in summaries}
+        with self._collections_lock:  # close the files of collections that were dropped
             for name, collection in list(self._collections.items()):
                 if collection.info.name not in names:
                     del self._collections[name]
-        return described
+        return summaries
 
     def _close(self) -> None:
-        self._worker.shutdown()
-        self._lookups.shutdown()
+        self._search_executor.shutdown()
+        self._lookup_executor.shutdown()
         if self._index is not None:
             self._index.close()
 
 
-async def _done(executor: Executor, work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(executor, work)
+async def _run_in(executor: Executor, function: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(executor, function)

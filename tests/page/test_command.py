@@ -12,6 +12,7 @@ import typer.main
 
 from clipstack.cli.app import tree
 from clipstack.page.address import page_address
+from clipstack.page.filter_controls import insert_controls
 from tests.page.pages import World, serving
 from tests.running import MODES, Cli
 
@@ -34,9 +35,9 @@ IN_THE_PAGE = {
     "format": "format",
     "min_width": "min_width",
     "min_height": "min_height",
-    "tag": "tags",
+    "tag": "tag",
     "near": "near",
-    "filter": "expr",
+    "filter": "filter",
     "diverse": "variety",
     "group_by": "variety",
     "sort": "sort",
@@ -53,7 +54,9 @@ def _options(command: str) -> set[str]:
 
 
 def test_the_page_has_every_option_of_the_command() -> None:
-    html = (resources.files("clipstack.page") / "assets" / "index.html").read_text()
+    html = insert_controls(
+        (resources.files("clipstack.page") / "assets" / "index.html").read_text()
+    )
     ids = set(re.findall(r'id="([^"]+)"', html))
     for option in _options("search") - OF_THE_TERMINAL:
         if option in OF_THE_COMMAND:
@@ -94,14 +97,14 @@ def test_ctrl_c_ends_it_and_the_json_says_where_it_is(world: World) -> None:
 
 def test_addresses() -> None:
     here = page_address("127.0.0.1", 8899)
-    assert here.address == "http://127.0.0.1:8899/"
-    assert here.answers_to("localhost:8899")
-    assert here.answers_to("[::1]:8899")
-    assert not here.answers_to("192.168.1.5:8899")
-    assert not here.answers_to("localhost:8898")
+    assert here.url_with_token == "http://127.0.0.1:8899/"
+    assert here.accepts_host("localhost:8899")
+    assert here.accepts_host("[::1]:8899")
+    assert not here.accepts_host("192.168.1.5:8899")
+    assert not here.accepts_host("localhost:8898")
     everywhere = page_address("0.0.0.0", 80)
     assert everywhere.token
-    assert everywhere.answers_to("192.168.1.5")
-    assert not everywhere.answers_to("rebound.example")
-    assert page_address("::", 8899).address.startswith("http://[::1]:8899/#token=")
+    assert everywhere.accepts_host("192.168.1.5")
+    assert not everywhere.accepts_host("rebound.example")
+    assert page_address("::", 8899).url_with_token.startswith("http://[::1]:8899/#token=")
     assert everywhere.token not in repr(everywhere)
