@@ -1,4 +1,4 @@
-"""A terminal that a process runs in and that answers what it is asked; readers of what is drawn."""
+"""A terminal that replies to queries, and readers of the pictures drawn on it."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Terminal:
     """A pseudo-terminal with a process of its own; everything written to it is kept.
 
     Args:
-        answers: what is typed back, once each, when a question appears.
-        pixels: of the whole terminal; (0, 0) where its driver does not know.
+        replies: by query; each is typed back once, when its query appears.
+        pixels: of the whole terminal; (0, 0) where its driver does not know them.
     """
 
     def __init__(
         self,
-        answers: Mapping[bytes, bytes] | None = None,
+        replies: Mapping[bytes, bytes] | None = None,
         *,
         size: tuple[int, int] = (100, 50),
         pixels: tuple[int, int] = (0, 0),
     ) -> None:
-        self._answers = dict(answers or {})
+        self._replies = dict(replies or {})
         self._master, self._slave = os.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], *pixels))
         self.written = b""
@@ -64,7 +64,7 @@ class Terminal:
         os.write(self._master, keys)
 
     def run(self, command: list[str], **environment: str) -> bytes:
-        """What `command` wrote, once it has ended well."""
+        """What `command` wrote until it ended successfully."""
         assert self.start(command, **environment).wait(60) == 0, self.written.decode()
         os.close(self._slave)
         self._reader.join(5)
@@ -76,8 +76,8 @@ class Terminal:
                 self.written += os.read(self._master, 65536)
             except OSError:  # Linux' end of file on a pseudo-terminal
                 return
-            for question in [one for one in self._answers if one in self.written]:
-                os.write(self._master, self._answers.pop(question))
+            for query in [text for text in self._replies if text in self.written]:
+                os.write(self._master, self._replies.pop(query))
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Drawn:
 
 def kitty(written: str) -> list[Drawn]:
     """Pictures sent by Kitty's protocol as PNG, in chunks of at most 4096 characters."""
-    found: list[Drawn] = []
+    pictures: list[Drawn] = []
     control: dict[str, str] = {}
     data, before, end = "", "", 0
     for match in re.finditer(r"\x1b_G([^;\x1b]*);([^\x1b]*)\x1b\\", written):
@@ -111,33 +111,33 @@ def kitty(written: str) -> list[Drawn]:
         data += match[2]
         end = match.end()
         if keys["m"] == "0":
-            found.append(Drawn(control, _image(base64.b64decode(data, validate=True)), before))
+            pictures.append(Drawn(control, _image(base64.b64decode(data, validate=True)), before))
             control, data = {}, ""
     assert not control, "the last chunk never came"
-    return found
+    return pictures
 
 
 def iterm(written: str) -> list[Drawn]:
     """Pictures sent by iTerm2's protocol."""
-    found: list[Drawn] = []
+    pictures: list[Drawn] = []
     end = 0
     for match in re.finditer(r"\x1b\]1337;File=([^:]*):([^\x07]*)\x07", written):
         keys = dict(pair.split("=") for pair in match[1].split(";"))
         data = base64.b64decode(match[2], validate=True)
         assert int(keys["size"]) == len(data)
-        found.append(Drawn(keys, _image(data), written[end : match.start()]))
+        pictures.append(Drawn(keys, _image(data), written[end : match.start()]))
         end = match.end()
-    return found
+    return pictures
 
 
 def sixel(written: str) -> list[Drawn]:
     """Pictures sent as Sixel, read as DEC's VT330/VT340 Programmer Reference says."""
-    found: list[Drawn] = []
+    pictures: list[Drawn] = []
     end = 0
     for match in re.finditer(r"\x1bP[\d;]*q([^\x1b]*)\x1b\\", written):
-        found.append(Drawn({}, _sixel(match[1]), written[end : match.start()]))
+        pictures.append(Drawn({}, _sixel(match[1]), written[end : match.start()]))
         end = match.end()
-    return found
+    return pictures
 
 
 def _sixel(data: str) -> Pixels:
@@ -164,15 +164,6 @@ def _sixel(data: str) -> Pixels:
             x += times
             assert x <= width
     return canvas[:height]
-
-
-def untmux(written: str) -> str:
-    """What tmux hands on of sequences that are meant for the terminal it runs in."""
-    return re.sub(
-        r"\x1bPtmux;((?:[^\x1b]|\x1b\x1b)*)\x1b\\",
-        lambda match: match[1].replace("\x1b\x1b", "\x1b"),
-        written,
-    )
 
 
 def _image(data: bytes) -> Pixels:

@@ -1,4 +1,4 @@
-"""Hits in, one page for a browser out, with thumbnails inside and links to the pictures."""
+"""The hits of a search as one HTML page, with thumbnails inside and links to the pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clipstack.thumbnail_cache import MEDIA_TYPE, Thumbnails
 
 if TYPE_CHECKING:
     from clipstack.index.base import Hit
-    from clipstack.search import SearchResult
+    from clipstack.search.searcher import SearchResult
 
 _EDGE = 384
 _WORKERS = 4
@@ -44,7 +44,7 @@ img { max-width: 100%; max-height: 100%; object-fit: contain; }
 figcaption { padding-top: .4rem; font-size: .875rem; }
 figcaption b { font-variant-numeric: tabular-nums; }
 .name { display: block; overflow-wrap: anywhere; }
-.where { display: block; font-size: .75rem; color: light-dark(#66666e, #9a9aa4);
+.folder { display: block; font-size: .75rem; color: light-dark(#66666e, #9a9aa4);
   overflow-wrap: anywhere; }
 """
 
@@ -54,25 +54,25 @@ def gallery_html(
     *,
     command: str,
     target: str,
-    kept: Thumbnails,
+    thumbnails: Thumbnails,
 ) -> str:
-    """One HTML page that needs nothing but itself; no script is in it, and none would run.
+    """A self-contained HTML page without scripts; its policy would let none run.
 
     Args:
-        command: the line that was typed.
-        kept: where thumbnails come from.
+        command: the command line of the search.
+        thumbnails: the cache of thumbnails.
     """
     title = captions.title(result.query)
-    items = list(_items(result, kept))
+    items = list(_items(result, thumbnails))
     metric = result.collection.metric
-    when = datetime.now().astimezone()
-    said = [
+    now = datetime.now().astimezone()
+    summary = [
         f"{len(items)} {'picture' if len(items) == 1 else 'pictures'}",
         f"{target}, collection {result.collection.name}",
         f"model {result.collection.model}",
         f"{metric}, {better(metric)} is better",
     ]
-    found = "\n".join(items) if items else "<li>No picture fits.</li>"
+    list_items = "\n".join(items) if items else "<li>No picture fits.</li>"
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -87,12 +87,12 @@ def gallery_html(
 <header>
 <h1>{_text(title)}</h1>
 <p><code>{_text(command)}</code></p>
-<p>{_text(" · ".join(said))} · <time datetime="{when.isoformat(timespec="seconds")}">\
-{when:%Y-%m-%d %H:%M}</time></p>
+<p>{_text(" · ".join(summary))} · <time datetime="{now.isoformat(timespec="seconds")}">\
+{now:%Y-%m-%d %H:%M}</time></p>
 </header>
 <main>
 <ol>
-{found}
+{list_items}
 </ol>
 </main>
 </body>
@@ -108,10 +108,10 @@ def _policy() -> str:
     )
 
 
-def _items(result: SearchResult, kept: Thumbnails) -> list[str]:
+def _items(result: SearchResult, thumbnails: Thumbnails) -> list[str]:
     def read(hit: Hit) -> bytes | ImageError:
         try:
-            return kept.get(hit.path, _EDGE)
+            return thumbnails.get(hit.path, _EDGE)
         except ImageError as error:
             return error
 
@@ -131,21 +131,21 @@ def _item(rank: int, score: str, hit: Hit, picture: bytes | ImageError) -> str:
     link = _text(path.as_uri())
     name = _text(path.name)
     if isinstance(picture, ImageError):
-        shown = f'<div class="missing">{_text(str(picture.reason))}</div>'
+        media = f'<div class="missing">{_text(str(picture.reason))}</div>'
     else:
         data = base64.b64encode(picture).decode()
-        shown = (
+        media = (
             f'<a class="picture" href="{link}"><img src="data:{MEDIA_TYPE};base64,{data}" '
             f'alt="{name}"></a>'
         )
-    about = f"<b>{rank}</b> · {score} · {hit.width}x{hit.height}"
+    caption = f"<b>{rank}</b> · {score} · {hit.width}x{hit.height}"
     return (
-        f"<li><figure>{shown}<figcaption>{about}"
+        f"<li><figure>{media}<figcaption>{caption}"
         f'<a class="name" href="{link}">{name}</a>'
-        f'<span class="where">{_text(str(path.parent))}</span></figcaption></figure></li>'
+        f'<span class="folder">{_text(str(path.parent))}</span></figcaption></figure></li>'
     )
 
 
 def _text(text: str) -> str:
-    """Text as HTML, in or between tags; what can't be printed or encoded as escapes."""
+    """`text` escaped for HTML, in or between tags; control characters and invalid bytes too."""
     return html.escape(printable(text))

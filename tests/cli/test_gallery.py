@@ -56,21 +56,21 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
     def pictures(self) -> list[Image.Image]:
-        found = []
+        pictures = []
         for image in self.all("img"):
             head, data = image["src"].split(",", 1)
             assert head == "data:image/webp;base64"
-            found.append(Image.open(io.BytesIO(base64.b64decode(data, validate=True))))
-        return found
+            pictures.append(Image.open(io.BytesIO(base64.b64decode(data, validate=True))))
+        return pictures
 
     def links(self) -> list[str]:
         """Where its links lead, as paths."""
-        found = []
+        paths = []
         for link in self.all("a"):
             parts = urlsplit(link["href"])
             assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("file", "", "", "")
-            found.append(os.fsdecode(unquote(parts.path, errors="surrogateescape")))
-        return found
+            paths.append(os.fsdecode(unquote(parts.path, errors="surrogateescape")))
+        return paths
 
 
 def test_what_is_on_the_page(cli: Cli, imported: Path, gallery: Path, tmp_path: Path) -> None:
@@ -171,7 +171,9 @@ def test_no_password_on_the_page(
 
 
 @pytest.mark.parametrize("where", ["none/hits.html", ".", "a-file/hits.html"])
-def test_an_unwritable_place_is_told_before_searching(where: str, cli: Cli, tmp_path: Path) -> None:
+def test_an_unwritable_file_is_reported_before_searching(
+    where: str, cli: Cli, tmp_path: Path
+) -> None:
     (tmp_path / "a-file").touch()
     ran = cli("search", "star", "--html", tmp_path / where)
     assert ran.code == 2, "there is no collection either, which would be 6"
@@ -198,11 +200,11 @@ def test_open(cli: Cli, imported: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert cli("search", "star", "--html", file, "--open").code == 0
     assert (tmp_path / "opened").read_text().strip() == file.as_uri()
     ran = cli("search", "star", "--open")
-    made = Path(re.search(r"Wrote (.*)", ran.err)[1])  # type: ignore[index]
-    assert (tmp_path / "opened").read_text().strip() == made.as_uri()
-    assert made.stat().st_mode & 0o077 == 0
-    assert len(Page(made).pictures()) == 10
-    shutil.rmtree(made.parent)
+    page = Path(re.search(r"Wrote (.*)", ran.err)[1])  # type: ignore[index]
+    assert (tmp_path / "opened").read_text().strip() == page.as_uri()
+    assert page.stat().st_mode & 0o077 == 0
+    assert len(Page(page).pictures()) == 10
+    shutil.rmtree(page.parent)
     monkeypatch.delenv("BROWSER")
     ran = cli("search", "star", "--html", file, "--open")
     assert ran.code == 0

@@ -117,9 +117,9 @@ def test_the_table_names_every_command() -> None:
 
     from clipstack.cli.app import tree
 
-    found = set()
+    commands = set()
     for name, command in typer.main.get_command(tree()).commands.items():  # type: ignore[attr-defined]
-        found |= {f"{name} {sub}" for sub in getattr(command, "commands", {})} or {name}
+        commands |= {f"{name} {sub}" for sub in getattr(command, "commands", {})} or {name}
     tested = {
         " ".join(args[:2]) if args[0] in {"collections", "target", "models", "config"} else args[0]
         for args in COMMANDS.values()
@@ -128,7 +128,7 @@ def test_the_table_names_every_command() -> None:
     of_stack = {"up", "down", "start", "stop", "restart", "status", "logs", "open"}
     elsewhere = {f"collections {name}" for name in ("load", "release", "import")}
     assert (
-        found - tested
+        commands - tested
         == {"demo", "bench", "page", "serve", "build", "models optimize"} | of_stack | elsewhere
     )
 

@@ -36,62 +36,62 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORTERM", "truecolor")
 
 
-def found(cli: Cli) -> list[Path]:
+def hit_paths(cli: Cli) -> list[Path]:
     return [Path(path) for path in cli(*SEARCH, mode="quiet").out.splitlines()]
 
 
 def check_drawn(drawn: list[terminals.Drawn], paths: list[Path], gallery: Path) -> None:
-    """Each is the picture that was found, more than any other of the gallery."""
+    """Each is the picture at its path, closer to it than to any other of the gallery."""
     assert len(drawn) == len(paths)
     others = sorted(gallery.rglob("*.png"))
-    for one, path in zip(drawn, paths, strict=True):
+    for image, path in zip(drawn, paths, strict=True):
         differences = {
-            other: terminals.difference(one.pixels, Image.open(other)) for other in others
+            other: terminals.difference(image.pixels, Image.open(other)) for other in others
         }
         assert differences[path] < 6
         assert min(differences, key=differences.__getitem__) == path
 
 
-def check_places(drawn: list[terminals.Drawn], columns: list[int]) -> None:
-    """The cursor was put to these columns before each, and its place kept."""
-    for one, column in zip(drawn, columns, strict=True):
+def check_positions(drawn: list[terminals.Drawn], columns: list[int]) -> None:
+    """The cursor was moved to these columns and saved before each picture."""
+    for image, column in zip(drawn, columns, strict=True):
         across = f"\x1b[{column}C" if column else ""
-        assert one.before.endswith(f"\r{across}\x1b7")
+        assert image.before.endswith(f"\r{across}\x1b7")
 
 
 def test_kitty(cli: Cli, imported: Path, gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = found(cli)
+    paths = hit_paths(cli)
     monkeypatch.setenv("CLIPSTACK_PREVIEW", "kitty")
     drawn = terminals.kitty(cli(*SEARCH, mode="human").out)
     check_drawn(drawn, paths, gallery)
-    check_places(drawn, [0, 25, 50, 75, 0, 25])
-    for one in drawn:
-        assert one.control["a"] == "T"
-        assert one.control["f"] == "100"
-        assert (one.control["c"], one.control["r"]) == ("23", "12")
-        assert one.control["C"] == "1", "the cursor stays"
-        assert one.control["q"] == "2", "no answer that the shell would read"
+    check_positions(drawn, [0, 25, 50, 75, 0, 25])
+    for image in drawn:
+        assert image.control["a"] == "T"
+        assert image.control["f"] == "100"
+        assert (image.control["c"], image.control["r"]) == ("23", "12")
+        assert image.control["C"] == "1", "the cursor stays"
+        assert image.control["q"] == "2", "no answer that the shell would read"
 
 
 def test_iterm(cli: Cli, imported: Path, gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = found(cli)
+    paths = hit_paths(cli)
     monkeypatch.setenv("CLIPSTACK_PREVIEW", "iterm")
     drawn = terminals.iterm(cli(*SEARCH, mode="human").out)
     check_drawn(drawn, paths, gallery)
-    check_places(drawn, [0, 25, 50, 75, 0, 25])
-    for one in drawn:
-        assert one.control["inline"] == "1"
-        assert (one.control["width"], one.control["height"]) == ("23", "12")
+    check_positions(drawn, [0, 25, 50, 75, 0, 25])
+    for image in drawn:
+        assert image.control["inline"] == "1"
+        assert (image.control["width"], image.control["height"]) == ("23", "12")
 
 
 def test_sixel(cli: Cli, imported: Path, gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = found(cli)
+    paths = hit_paths(cli)
     monkeypatch.setenv("CLIPSTACK_PREVIEW", "sixel")
     drawn = terminals.sixel(cli(*SEARCH, mode="human").out)
     check_drawn(drawn, paths, gallery)
-    check_places(drawn, [0, 25, 50, 75, 0, 25])
-    for one in drawn:
-        assert one.pixels.shape[:2] == (230, 230), "23 columns of 10 pixels"
+    check_positions(drawn, [0, 25, 50, 75, 0, 25])
+    for image in drawn:
+        assert image.pixels.shape[:2] == (230, 230), "23 columns of 10 pixels"
 
 
 def test_rows_make_room_before_pictures_are_drawn_over_them(
@@ -124,11 +124,11 @@ def test_a_wide_picture_keeps_its_shape(
     assert terminals.difference(drawn.pixels, picture) < 3
 
 
-def test_a_terminal_is_asked_what_it_shows(
+def test_a_terminal_is_queried(
     cli: Cli, imported: Path, gallery: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real process on a terminal that answers as WezTerm, foot or xterm do."""
-    paths = found(cli)
+    paths = hit_paths(cli)
     command = [*CLIPSTACK, *SEARCH]
     attributes = {ATTRIBUTES: b"\x1b[?62;4;22c", CELL: b"\x1b[6;18;9t"}
     kitty = {KITTY: b"\x1b_Gi=31;OK\x1b\\", **attributes}
@@ -209,7 +209,7 @@ def test_a_picture_that_is_gone_leaves_a_frame(
     mine = tmp_path / "mine"
     shutil.copytree(gallery / "more", mine)
     cli("import", mine, "-m", "shapes")
-    first, second, *_ = found(cli)
+    first, second, *_ = hit_paths(cli)
     first.unlink()
     second.write_bytes(b"no picture")
     monkeypatch.setenv("CLIPSTACK_PREVIEW", "kitty")
@@ -286,7 +286,7 @@ def tmux(imported: Path) -> Iterator[Tmux]:
 
 @needs_tmux
 def test_half_blocks_in_tmux(cli: Cli, tmux: Tmux, gallery: Path) -> None:
-    paths = found(cli)
+    paths = hit_paths(cli)
     tmux.type("clear; " + " ".join([*CLIPSTACK, *SEARCH[:1], "red\\ star", "-k", "6"])
               + " --preview", "READY")  # fmt: skip
     lines = [Text.from_ansi(line) for line in tmux("capture-pane", "-pe").splitlines()]
@@ -316,7 +316,7 @@ def test_half_blocks_in_tmux(cli: Cli, tmux: Tmux, gallery: Path) -> None:
 @needs_tmux
 def test_kitty_through_tmux(cli: Cli, tmux: Tmux, gallery: Path) -> None:
     """tmux in a terminal that says it is Kitty: pictures reach it, their places are text."""
-    paths = found(cli)
+    paths = hit_paths(cli)
     tmux("set", "-g", "allow-passthrough", "on")
     outer = Terminal({VERSION: b"\x1bP>|kitty(0.35.2)\x1b\\", ATTRIBUTES: b"\x1b[?62c"})
     attached = outer.start(["tmux", "-S", tmux.socket, "attach"])
@@ -333,13 +333,13 @@ def test_kitty_through_tmux(cli: Cli, tmux: Tmux, gallery: Path) -> None:
         attached.wait(10)
     drawn = terminals.kitty(outer.written.decode("utf-8", "replace"))
     check_drawn(drawn, paths, gallery)
-    places = [placed(screen, one.control) for one in drawn]
-    assert places == [12] * 6, "every row of each picture has its place on the screen"
+    rows = [placeholder_rows(screen, image.control) for image in drawn]
+    assert rows == [12] * 6, "every row of each picture is on the screen"
 
 
-def placed(screen: str, control: dict[str, str]) -> int:
-    """How many rows of text stand for the picture that `control` sends."""
-    marks = _published_marks()
+def placeholder_rows(screen: str, control: dict[str, str]) -> int:
+    """The rows of placeholders on the screen for the picture that `control` sends."""
+    marks = _published_diacritics()
     number = int(control["i"])
     high, low = marks[number >> 24], number & 255
     columns = int(control["c"])
@@ -356,7 +356,7 @@ def placed(screen: str, control: dict[str, str]) -> int:
     return rows
 
 
-def _published_marks() -> list[str]:
+def _published_diacritics() -> list[str]:
     """The combining characters of Kitty's list, as textual-image has them."""
     spec = importlib.util.find_spec("textual_image")
     assert spec
@@ -367,11 +367,11 @@ def _published_marks() -> list[str]:
     return [chr(int(number, 16)) for number in re.findall(r"0x[0-9a-f]+", table)]
 
 
-def test_row_marks_are_those_of_the_list() -> None:
+def test_row_diacritics_are_those_of_the_list() -> None:
     from clipstack.output.terminal import placement
 
-    ours = [chr(mark) for mark in placement._ROW_MARKS]
-    assert ours == _published_marks()[: placement.MOST_ROWS]
+    ours = [chr(mark) for mark in placement._ROW_DIACRITICS]
+    assert ours == _published_diacritics()[: placement.MAX_ROWS]
     assert all(unicodedata.combining(mark) == 230 for mark in ours)
 
 

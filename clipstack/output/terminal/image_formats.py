@@ -1,4 +1,4 @@
-"""Pixels in, what a terminal takes of them out: another size, PNG, Sixel."""
+"""Pixels in, what terminals draw out: other sizes, PNG, Sixel."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ Size = tuple[int, int]
 
 
 def resized(pixels: Pixels, size: Size) -> Pixels:
-    """uint8 RGB [height, width, 3] stretched or shrunk to exactly `size`."""
+    """uint8 RGB [height, width, 3] scaled to exactly `size`."""
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
-def png(pixels: Pixels, room: Size) -> bytes:
-    """A PNG with the whole picture in the middle of a transparent room of the shape of `room`.
+def png(pixels: Pixels, box: Size) -> bytes:
+    """A PNG of the picture, centred on a transparent canvas with the aspect ratio of `box`.
 
-    A terminal that stretches it over its cells then keeps the picture's shape.
+    A terminal that stretches it over its cells then keeps the picture's own aspect ratio.
 
     Args:
         pixels: uint8 RGB [height, width, 3].
-        room: pixels on the terminal; a smaller picture is left for the terminal to enlarge.
+        box: pixels on the terminal; the terminal itself enlarges a smaller picture.
     """
     height, width = pixels.shape[:2]
-    scale = min(room[0] / width, room[1] / height)
+    scale = min(box[0] / width, box[1] / height)
     if scale < 1:
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
         pixels = resized(pixels, (width, height))
     else:
-        room = max(width, round(room[0] / scale)), max(height, round(room[1] / scale))
-    canvas = Image.new("RGBA", room)
-    canvas.paste(Image.fromarray(pixels), ((room[0] - width) // 2, (room[1] - height) // 2))
+        box = max(width, round(box[0] / scale)), max(height, round(box[1] / scale))
+    canvas = Image.new("RGBA", box)
+    canvas.paste(Image.fromarray(pixels), ((box[0] - width) // 2, (box[1] - height) // 2))
     out = io.BytesIO()
     canvas.save(out, "PNG", compress_level=3)
     return out.getvalue()
 
 
-def sixel(pixels: Pixels, room: Size) -> str:
-    """A Sixel sequence of the picture at the largest size that fits into `room`.
+def sixel(pixels: Pixels, box: Size) -> str:
+    """A Sixel sequence of the picture at the largest size that fits into `box`.
 
     Source: DEC STD 070, chapter 9; encoded by textual-image.
     """
-    # The public names of textual-image question the terminal as soon as they are imported.
+    # The public modules of textual-image query the terminal as soon as they are imported.
     from textual_image._sixel import image_to_sixels
 
     height, width = pixels.shape[:2]
-    scale = min(room[0] / width, room[1] / height)
+    scale = min(box[0] / width, box[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return _colours_first(image_to_sixels(Image.fromarray(resized(pixels, size))))
 
 
 def _colours_first(sequence: str) -> str:
-    """The same with every colour defined before anything is drawn, as DEC's own examples do.
+    """The sequence with all colours defined before anything is drawn, as in DEC's own examples.
 
-    textual-image defines each where it is first used. xterm (379) then draws what came before in
-    other colours.
+    textual-image defines each colour where it is first used; xterm 379 then changes the colours
+    of what it drew before.
     """
     header = _SIXEL_HEADER.match(sequence)
     if header is None:
