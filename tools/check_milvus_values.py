@@ -1,10 +1,9 @@
-"""Milvus' operator and chart, and our files for them, in; what in our files they don't know, out.
+"""Check the files of docs/scale-out/ against Milvus' operator and chart.
 
     python tools/check_milvus_values.py MILVUS_OPERATOR MILVUS_HELM
 
 The arguments are clones of github.com/zilliztech/milvus-operator and milvus-helm, bare or not;
-their HEAD is read. An unknown key or a value of the wrong type is a problem, and ends in exit
-code 1.
+their HEAD is read. Unknown keys and values of the wrong type are printed; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -33,46 +32,45 @@ _REFERENCE = re.compile(r"\.Values\.([A-Za-z0-9_.]+)")
 
 
 @dataclass
-class Known:
-    """What a chart knows of a value.
+class ChartValue:
+    """A value that a chart takes.
 
     Attributes:
-        default: what it is set to when nobody sets it.
-            None where that is not written down, and everything goes.
-        below: the keys of a mapping; a mapping without any may hold everything.
+        default: what the chart sets; None where it sets nothing, and any type is allowed.
+        children: the keys of a mapping; a mapping without children may have any keys.
     """
 
     default: Any = None
-    below: dict[str, Known] = field(default_factory=dict)
+    children: dict[str, ChartValue] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, values: Any) -> Known:
-        """What a file of values says."""
+    def from_values(cls, values: Any) -> ChartValue:
+        """The values of a chart's values.yaml."""
         if not isinstance(values, dict):
             return cls(values)
-        return cls({}, {str(key): cls.of(value) for key, value in values.items()})
+        return cls({}, {str(key): cls.from_values(value) for key, value in values.items()})
 
-    def learn(self, path: list[str]) -> None:
-        """A template reads `.Values.<path>`: there is such a key, though it has no default."""
-        if path and (self.below or self.default is None):
-            self.below.setdefault(path[0], Known()).learn(path[1:])
+    def add_reference(self, path: list[str]) -> None:
+        """Add a key that a template reads as `.Values.<path>`, without a default."""
+        if path and (self.children or self.default is None):
+            self.children.setdefault(path[0], ChartValue()).add_reference(path[1:])
 
 
-def problems_of_values(values: Any, known: Known, where: str = "") -> Iterator[str]:
-    """What in `values` a chart does not know, one line each."""
-    if isinstance(values, dict) and known.below:
+def problems_of_values(values: Any, spec: ChartValue, path: str = "") -> Iterator[str]:
+    """Keys of `values` that a chart does not take, and values of a wrong type, one line each."""
+    if isinstance(values, dict) and spec.children:
         for key, value in values.items():
-            name = f"{where}.{key}".lstrip(".")
-            if key in known.below:
-                yield from problems_of_values(value, known.below[key], name)
+            name = f"{path}.{key}".lstrip(".")
+            if key in spec.children:
+                yield from problems_of_values(value, spec.children[key], name)
             else:
-                yield f"{name}: the chart knows no such value"
-    elif known.default not in (None, "") and _kind(values) != _kind(known.default):
-        yield f"{where}: {_kind(values)}, but the chart has {_kind(known.default)}"
+                yield f"{name}: the chart takes no such value"
+    elif spec.default not in (None, "") and _kind(values) != _kind(spec.default):
+        yield f"{path}: {_kind(values)}, but the chart has {_kind(spec.default)}"
 
 
 def problems_of_resource(resource: Any, crd: Any) -> Iterator[str]:
-    """What in a custom resource its definition does not know or allow, one line each."""
+    """Parts of a custom resource that its definition does not allow, one line each."""
     from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
     version = str(resource.get("apiVersion", "")).rpartition("/")[2]
@@ -89,19 +87,19 @@ def problems_of_resource(resource: Any, crd: Any) -> Iterator[str]:
 
 
 def _strict(schema: dict[str, Any]) -> dict[str, Any]:
-    """A CRD's schema as JSON Schema, in which keys that are not in it are errors."""
-    made = dict(schema)
-    if "properties" in made:
-        made["properties"] = {name: _strict(part) for name, part in made["properties"].items()}
-        if not made.get(_FREE):
-            made.setdefault("additionalProperties", False)
-    if isinstance(made.get("additionalProperties"), dict):
-        made["additionalProperties"] = _strict(made["additionalProperties"])
-    if isinstance(made.get("items"), dict):
-        made["items"] = _strict(made["items"])
-    if made.get("nullable") and isinstance(made.get("type"), str):
-        made["type"] = [made["type"], "null"]
-    return made
+    """A CRD's schema as a JSON Schema that allows no other keys."""
+    strict = dict(schema)
+    if "properties" in strict:
+        strict["properties"] = {name: _strict(part) for name, part in strict["properties"].items()}
+        if not strict.get(_FREE):
+            strict.setdefault("additionalProperties", False)
+    if isinstance(strict.get("additionalProperties"), dict):
+        strict["additionalProperties"] = _strict(strict["additionalProperties"])
+    if isinstance(strict.get("items"), dict):
+        strict["items"] = _strict(strict["items"])
+    if strict.get("nullable") and isinstance(strict.get("type"), str):
+        strict["type"] = [strict["type"], "null"]
+    return strict
 
 
 def _kind(value: Any) -> str:
@@ -112,30 +110,31 @@ def _kind(value: Any) -> str:
 def _show(clone: Path, name: str) -> bytes:
     """A file of a clone's HEAD."""
     command = ["git", "-C", str(clone), "show", f"HEAD:{name}"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{clone}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
+    process = subprocess.run(command, capture_output=True, check=False)
+    if process.returncode:
+        raise SystemExit(f"{clone}: {process.stderr.decode(errors='replace').strip()}")
+    return process.stdout
 
 
 def _load(clone: Path, name: str) -> Any:
     return yaml.safe_load(_show(clone, name))
 
 
-def chart(clone: Path) -> Known:
-    """What the chart in `clone` and the charts inside it know."""
-    known = Known.of(_load(clone, f"{_CHART}/values.yaml"))
-    for part in _load(clone, f"{_CHART}/requirements.yaml")["dependencies"]:
-        packed = _show(clone, f"{_CHART}/charts/{part['name']}-{part['version']}.tgz")
-        name = part.get("alias", part["name"])
-        _merge(known.below.setdefault(name, Known({})), Known.of(_values_inside(packed)))
+def chart(clone: Path) -> ChartValue:
+    """The values that the chart in `clone` and the charts inside it take."""
+    spec = ChartValue.from_values(_load(clone, f"{_CHART}/values.yaml"))
+    for dependency in _load(clone, f"{_CHART}/requirements.yaml")["dependencies"]:
+        packed = _show(clone, f"{_CHART}/charts/{dependency['name']}-{dependency['version']}.tgz")
+        name = dependency.get("alias", dependency["name"])
+        values = ChartValue.from_values(_values_inside(packed))
+        _merge(spec.children.setdefault(name, ChartValue({})), values)
     listing = ["git", "-C", str(clone), "ls-tree", "--name-only", "HEAD", f"{_CHART}/templates/"]
     for template in subprocess.run(
         listing, capture_output=True, text=True, check=True
     ).stdout.split():
         for path in _REFERENCE.findall(_show(clone, template).decode()):
-            known.learn(path.rstrip(".").split("."))
-    return known
+            spec.add_reference(path.rstrip(".").split("."))
+    return spec
 
 
 def _values_inside(packed: bytes) -> Any:
@@ -149,38 +148,39 @@ def _values_inside(packed: bytes) -> Any:
     return {}
 
 
-def _merge(known: Known, more: Known) -> None:
-    for key, part in more.below.items():
-        if key in known.below:
-            _merge(known.below[key], part)
+def _merge(spec: ChartValue, more: ChartValue) -> None:
+    for key, part in more.children.items():
+        if key in spec.children:
+            _merge(spec.children[key], part)
         else:
-            known.below[key] = part
+            spec.children[key] = part
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("operator", type=Path, metavar="MILVUS_OPERATOR")
     parser.add_argument("helm", type=Path, metavar="MILVUS_HELM")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
 
-    known = chart(given.helm)
+    spec = chart(arguments.helm)
     resource = yaml.safe_load(OPERATOR_FILE.read_text("utf-8"))
-    of_resource = list(problems_of_resource(resource, _load(given.operator, _CRD)))
+    resource_problems = list(problems_of_resource(resource, _load(arguments.operator, _CRD)))
     # The operator runs this chart for etcd, with the values it is given.
     etcd = resource["spec"]["dependencies"]["etcd"]["inCluster"]["values"]
-    of_resource += problems_of_values(etcd, known.below["etcd"], "etcd.inCluster.values")
-    of_values = list(problems_of_values(yaml.safe_load(HELM_FILE.read_text("utf-8")), known))
+    resource_problems += problems_of_values(etcd, spec.children["etcd"], "etcd.inCluster.values")
+    values = yaml.safe_load(HELM_FILE.read_text("utf-8"))
+    value_problems = list(problems_of_values(values, spec))
 
-    operator = _load(given.operator, _OPERATOR_VALUES)["image"]["tag"]
-    about = _load(given.helm, f"{_CHART}/Chart.yaml")
+    operator = _load(arguments.operator, _OPERATOR_VALUES)["image"]["tag"]
+    info = _load(arguments.helm, f"{_CHART}/Chart.yaml")
     for file, against, problems in (
-        (OPERATOR_FILE, f"Milvus operator {operator}", of_resource),
-        (HELM_FILE, f"chart {about['version']}, whose Milvus is {about['appVersion']}", of_values),
+        (OPERATOR_FILE, f"Milvus operator {operator}", resource_problems),
+        (HELM_FILE, f"chart {info['version']} of Milvus {info['appVersion']}", value_problems),
     ):
         print(f"{file.name}: {len(problems)} problems, against {against}")
         for problem in problems:
             print(f"  {problem}")
-    return 1 if of_resource or of_values else 0
+    return 1 if resource_problems or value_problems else 0
 
 
 if __name__ == "__main__":

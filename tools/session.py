@@ -1,4 +1,4 @@
-"""Draws docs/session.svg, the picture of a terminal in the README, from a session that really runs.
+"""Draw docs/session.svg, the terminal in the README, by running a real session in tmux.
 
 python tools/session.py        (needs tmux)
 """
@@ -30,7 +30,7 @@ COMMANDS = [
 
 
 def tmux(*args: str) -> str:
-    """Run one tmux command on a server of our own."""
+    """Run a tmux command on a separate server."""
     command = ["tmux", "-L", "clipstack-session", *args]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -45,8 +45,8 @@ def run(command: str) -> None:
 
 def main() -> None:
     random.seed(0)
-    with tempfile.TemporaryDirectory() as made:
-        home = Path(made)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
         example = sorted(generate(home / "pictures").files)[40].relative_to(home)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         shell = f"env HOME={home} PATH={shlex.quote(path)} PS1='$ ' TERM=xterm-256color bash --norc"

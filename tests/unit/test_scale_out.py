@@ -200,20 +200,22 @@ def test_page_adds_up_what_the_files_ask_for(operator):
 
 
 def test_tool_finds_what_a_chart_does_not_know():
-    from tools.check_milvus_values import Known, problems_of_values
+    from tools.check_milvus_values import ChartValue, problems_of_values
 
-    known = Known.of({"proxy": {"replicas": 1, "resources": {}, "on": True, "host": ""}})
-    known.learn(["proxy", "volumes"])
-    known.learn(["proxy", "resources", "limits"])
+    spec = ChartValue.from_values(
+        {"proxy": {"replicas": 1, "resources": {}, "on": True, "host": ""}}
+    )
+    spec.add_reference(["proxy", "volumes"])
+    spec.add_reference(["proxy", "resources", "limits"])
     good = {"replicas": 2, "resources": {"requests": {"cpu": 1}}, "on": False, "host": 5}
-    assert list(problems_of_values({"proxy": good | {"volumes": []}}, known)) == []
+    assert list(problems_of_values({"proxy": good | {"volumes": []}}, spec)) == []
     bad = {"proxy": {"replica": 2, "replicas": "2", "on": "yes", "resources": 3}, "proxies": {}}
-    assert list(problems_of_values(bad, known)) == [
-        "proxy.replica: the chart knows no such value",
+    assert list(problems_of_values(bad, spec)) == [
+        "proxy.replica: the chart takes no such value",
         "proxy.replicas: a text, but the chart has a number",
         "proxy.on: a text, but the chart has a yes or no",
         "proxy.resources: a number, but the chart has a mapping",
-        "proxies: the chart knows no such value",
+        "proxies: the chart takes no such value",
     ]
 
 
