@@ -66,3 +66,20 @@ def _anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, by GitHub's rule."""
     titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+NAMED = {
+    (page, name)
+    for page in [ROOT / "CONTRIBUTING.md", *DOCS.glob("adr/*.md")]
+    for name in re.findall(r"`([a-z_0-9.]+/[a-z_0-9./]*|[a-z_0-9]+\.py)`", page.read_text("utf-8"))
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "name"), sorted(NAMED), ids=lambda part: getattr(part, "stem", part)
+)
+def test_files_that_are_named_exist(page: Path, name: str) -> None:
+    folders = (ROOT, ROOT / "clipstack")
+    # A name without a path is of a file or folder in the one that the sentence is about.
+    below = any(ROOT.glob(f"clipstack/**/{name}")) if "/" not in name.rstrip("/") else False
+    assert below or any((folder / name).exists() for folder in folders)
