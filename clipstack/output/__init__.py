@@ -1,1 +1,1 @@
-"""Results in, what a person or a program reads out. The only folder that imports rich."""
+"""Views of results, and how they are written; the only folder that imports rich."""
