@@ -1,54 +1,55 @@
-// What the server is asked, and its answers or errors.
+// Requests to the page's server.
 
-/** An error as the server tells it: `message`, perhaps `hint`, and the HTTP status. */
-export class Refused extends Error {
-  constructor(status, told) {
-    super(told.error ?? `the server answered ${status}`);
+/** An error response: `message`, perhaps `hint`, and the HTTP status; 0 without a response. */
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.error ?? `the server answered ${status}`);
     this.status = status;
-    this.reason = told.reason ?? "";
-    this.hint = told.hint ?? "";
+    this.reason = body.reason ?? "";
+    this.hint = body.hint ?? "";
   }
 }
 
-const AGAIN = 300;
+const RETRY_DELAY = 300; // milliseconds
 
-async function ask(path, options = {}, again = true) {
+async function request(path, options = {}, retry = true) {
   let response;
   try {
     response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    if (again) {
-      await new Promise((done) => setTimeout(done, AGAIN));
-      return ask(path, options, false);
+    if (retry) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
+      return request(path, options, false);
     }
-    throw new Refused(0, {
+    throw new ApiError(0, {
       error: "The page's server does not answer.",
       hint: "Is `clipstack page` still running?",
     });
   }
-  if (!response.ok) throw new Refused(response.status, await response.json().catch(() => ({})));
+  if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => ({})));
   return response;
 }
 
-const json = (value) => ({
+const jsonPost = (value) => ({
   method: "POST",
   headers: { "Content-Type": "application/json" },
   body: JSON.stringify(value),
 });
 
-export const about = async () => (await ask("/about")).json();
+export const about = async () => (await request("/about")).json();
 
-export const enter = (token) => ask("/session", json({ token }));
+export const logIn = (token) => request("/session", jsonPost({ token }));
 
-export async function search(question, signal) {
-  const response = await ask("/search", { ...json(question), signal });
+/** The result of a search, or null if the server has dropped it. */
+export async function search(query, signal) {
+  const response = await request("/search", { ...jsonPost(query), signal });
   return response.status === 204 ? null : response.json();
 }
 
-/** Send a picture to search by; returns its name for the server and a small picture of it. */
-export async function send(picture) {
-  const response = await ask("/query-pictures", {
+/** Upload a query picture; returns its name for the server and a small picture of it. */
+export async function upload(picture) {
+  const response = await request("/query-pictures", {
     method: "POST",
     headers: { "Content-Type": "application/octet-stream" },
     body: picture,
@@ -58,8 +59,11 @@ export async function send(picture) {
 
 const path = (collection, id) => `/pictures/${encodeURIComponent(collection)}/${id}`;
 
-export const facts = async (collection, id) => (await (await ask(path(collection, id))).json()).facts;
+export async function facts(collection, id) {
+  const response = await request(path(collection, id));
+  return (await response.json()).facts;
+}
 
-export const small = (collection, id) => `${path(collection, id)}/small`;
+export const smallUrl = (collection, id) => `${path(collection, id)}/small`;
 
-export const large = (collection, id) => `${path(collection, id)}/large`;
+export const largeUrl = (collection, id) => `${path(collection, id)}/large`;

@@ -1,41 +1,41 @@
-// A little of what frameworks do: find elements, make them, wait.
+// Helpers to find and create elements, to debounce, and to copy text.
 
-export const by = (id) => document.getElementById(id);
+export const byId = (id) => document.getElementById(id);
 
-/** An element with properties and children; `data` and `aria` names are set as attributes. */
+/** An element with properties and children; names with a dash are set as attributes. */
 export function make(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+  const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-")) made.setAttribute(name, value);
-    else made[name] = value;
+    if (name.includes("-")) element.setAttribute(name, value);
+    else element[name] = value;
   }
-  made.append(...children);
-  return made;
+  element.append(...children);
+  return element;
 }
 
-/** The symbol `name` of the page, as an icon that says nothing to a screen reader. */
+/** The page's symbol `name` as an icon that screen readers skip. */
 export function icon(name) {
-  const space = "http://www.w3.org/2000/svg";
-  const made = document.createElementNS(space, "svg");
-  const use = document.createElementNS(space, "use");
+  const namespace = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(namespace, "svg");
+  const use = document.createElementNS(namespace, "use");
   use.setAttribute("href", `#i-${name}`);
-  made.setAttribute("class", "icon");
-  made.setAttribute("aria-hidden", "true");
-  made.append(use);
-  return made;
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
 }
 
-/** `work`, once it has not been asked for again for `wait()` milliseconds. */
-export function debounced(work, wait) {
+/** `callback`, delayed until it has not been called for `delay()` milliseconds. */
+export function debounce(callback, delay) {
   let timer = 0;
   return () => {
     clearTimeout(timer);
-    timer = setTimeout(work, wait());
+    timer = setTimeout(callback, delay());
   };
 }
 
-/** Put `text` on the clipboard, also where the page came over plain HTTP from elsewhere. */
-export async function copy(text) {
+/** Copy `text` to the clipboard, also on a page from another machine over plain HTTP. */
+export async function copyText(text) {
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(text);
     return;
@@ -43,7 +43,7 @@ export async function copy(text) {
   const field = make("textarea", { value: text, className: "unseen" });
   (document.querySelector("dialog[open]") ?? document.body).append(field);
   field.select();
-  const done = document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   field.remove();
-  if (!done) throw new Error("the browser does not let it");
+  if (!isCopied) throw new Error("the browser refuses to copy");
 }

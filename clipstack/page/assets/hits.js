@@ -1,75 +1,75 @@
-// The grid of hits: rows of even height, each picture a button, moved through by arrow keys.
+// The grid of hits: rows of even height, each picture a button, with arrow keys to move.
 
-import { small } from "./api.js";
-import { by, icon, make } from "./dom.js";
+import { smallUrl } from "./api.js";
+import { byId, icon, make } from "./dom.js";
 import { load, stop } from "./loading.js";
 
-const list = by("hits");
+const list = byId("hits");
 let hits = [];
-let shown = new Map();
-let act = {};
+let items = new Map(); // by collection and id
+let actions = {};
 
-/** Wire it; `actions` has open(number), more(hit) and less(hit). */
-export function start(actions) {
-  act = actions;
-  list.addEventListener("keydown", move);
+/** Initialise the grid; `handlers` has open(number), more(hit) and less(hit). */
+export function init(handlers) {
+  actions = handlers;
+  list.addEventListener("keydown", onKeyDown);
 }
 
 export const all = () => hits;
 
-/** Show the hits of a new search; pictures that were there stay as they are. */
-export function show(found, collection) {
-  const before = shown;
+/** Show the hits of a new search; items that were shown before are reused. */
+export function show(newHits, collection) {
+  const previous = items;
   hits = [];
-  shown = new Map();
-  const items = found.map((hit) => item(hit, collection, before.get(collection + hit.id)));
-  list.replaceChildren(...items);
-  for (const [key, item] of before) if (!shown.has(key)) stop(item.querySelector("img"));
+  items = new Map();
+  const elements = newHits.map((hit) => item(hit, collection, previous.get(collection + hit.id)));
+  list.replaceChildren(...elements);
+  for (const [key, item] of previous) if (!items.has(key)) stop(item.querySelector("img"));
 }
 
-/** Show further hits below; returns how many were new. */
-export function append(found, collection) {
-  const fresh = found.filter((hit) => !shown.has(collection + hit.id));
-  list.append(...fresh.map((hit) => item(hit, collection)));
-  return fresh.length;
+/** Show further hits below; returns how many were not shown yet. */
+export function append(furtherHits, collection) {
+  const newHits = furtherHits.filter((hit) => !items.has(collection + hit.id));
+  list.append(...newHits.map((hit) => item(hit, collection)));
+  return newHits.length;
 }
 
-/** Bring a picture into view and give it the focus. */
+/** Scroll a picture into view and focus it. */
 export function focus(number) {
   const button = list.children[number]?.querySelector(".picture");
   button?.focus({ preventScroll: true });
   button?.scrollIntoView({ block: "nearest" });
 }
 
-const told = (hit) =>
+const scoreText = (hit) =>
   hit.stands_out == null
     ? hit.score.toFixed(Math.abs(hit.score) < 10 ? 3 : 1)
     : `${hit.score.toFixed(3)} · ${hit.stands_out > 0 ? "+" : ""}${hit.stands_out.toFixed(1)}σ`;
 
-function item(hit, collection, old) {
+function item(hit, collection, reusable) {
   const number = hits.push(hit) - 1;
-  const made = old ?? picture(hit, collection);
-  made.dataset.number = String(number);
-  made.querySelector(".score").textContent = told(hit);
-  made.querySelector(".name").textContent = hit.group || hit.name;
-  shown.set(collection + hit.id, made);
-  return made;
+  const element = reusable ?? createItem(hit, collection);
+  element.dataset.number = String(number);
+  element.querySelector(".score").textContent = scoreText(hit);
+  element.querySelector(".name").textContent = hit.group || hit.name;
+  items.set(collection + hit.id, element);
+  return element;
 }
 
-function picture(hit, collection) {
+function createItem(hit, collection) {
   const image = make("img", {
     alt: hit.name,
     decoding: "async",
     draggable: false,
   });
-  const made = make("li", { className: "hit" });
+  const element = make("li", { className: "hit" });
   const ratio = Math.min(2.6, Math.max(0.5, hit.width / hit.height || 1));
-  made.style.setProperty("--ratio", ratio.toFixed(4));
-  load(image, small(collection, hit.id), {
-    ready: () => made.classList.add("ready"),
-    gone: () => made.classList.add("gone"),
+  element.style.setProperty("--ratio", ratio.toFixed(4));
+  load(image, smallUrl(collection, hit.id), {
+    ready: () => element.classList.add("ready"),
+    gone: () => element.classList.add("gone"),
   });
-  const open = make(
+  const picture = make(
     "button",
     { type: "button", className: "picture" },
     image,
@@ -80,63 +80,66 @@ function picture(hit, collection) {
       make("span", { className: "score" }),
     ),
   );
-  open.addEventListener("click", () => act.open(Number(made.dataset.number)));
-  const button = (kind, label, work) => {
-    const one = make(
+  picture.addEventListener("click", () => actions.open(Number(element.dataset.number)));
+  const createButton = (kind, label, action) => {
+    const button = make(
       "button",
       { type: "button", className: kind, title: label, "aria-label": `${label}: ${hit.name}` },
       icon(kind),
     );
-    one.addEventListener("click", () => work(hit));
-    return one;
+    button.addEventListener("click", () => action(hit));
+    return button;
   };
-  made.append(
-    open,
+  element.append(
+    picture,
     make(
       "div",
       { className: "turn" },
-      button("plus", "More like this", act.more),
-      button("minus", "Less like this", act.less),
+      createButton("plus", "More like this", actions.more),
+      createButton("minus", "Less like this", actions.less),
     ),
   );
-  return made;
+  return element;
 }
 
-function move(event) {
+function onKeyDown(event) {
   const item = event.target.closest(".hit");
   if (!item || event.ctrlKey || event.metaKey || event.altKey) return;
   const number = Number(item.dataset.number);
   const hit = hits[number];
-  if (event.key === "+") return act.more(hit);
-  if (event.key === "-") return act.less(hit);
-  const to = {
+  if (event.key === "+") return actions.more(hit);
+  if (event.key === "-") return actions.less(hit);
+  const target = {
     ArrowLeft: () => number - 1,
     ArrowRight: () => number + 1,
-    ArrowUp: () => beside(item, -1),
-    ArrowDown: () => beside(item, 1),
+    ArrowUp: () => numberInNextRow(item, -1),
+    ArrowDown: () => numberInNextRow(item, 1),
     Home: () => 0,
     End: () => hits.length - 1,
   }[event.key]?.();
-  if (to === undefined) return undefined;
+  if (target === undefined) return undefined;
   event.preventDefault();
-  if (to >= 0 && to < hits.length) focus(to);
+  if (target >= 0 && target < hits.length) focus(target);
   return undefined;
 }
 
-/** The picture above (-1) or below (1) `item`, or -1. */
-function beside(item, way) {
+/** The picture above (direction -1) or below (1) `item`, or -1. */
+function numberInNextRow(item, direction) {
   const from = item.getBoundingClientRect();
   const middle = from.left + from.width / 2;
-  let row = null;
-  let best = -1;
-  let nearest = Infinity;
-  for (let one = item; one; one = way < 0 ? one.previousElementSibling : one.nextElementSibling) {
-    const box = one.getBoundingClientRect();
+  let rowTop = null;
+  let nearest = -1;
+  let nearestDistance = Infinity;
+  const next = direction < 0 ? "previousElementSibling" : "nextElementSibling";
+  for (let other = item; other; other = other[next]) {
+    const box = other.getBoundingClientRect();
     if (Math.abs(box.top - from.top) < 2) continue;
-    row ??= box.top;
-    if (Math.abs(box.top - row) > 2) break;
-    const away = Math.abs(box.left + box.width / 2 - middle);
-    if (away < nearest) [nearest, best] = [away, Number(one.dataset.number)];
+    rowTop ??= box.top;
+    if (Math.abs(box.top - rowTop) > 2) break;
+    const distance = Math.abs(box.left + box.width / 2 - middle);
+    if (distance < nearestDistance) {
+      [nearestDistance, nearest] = [distance, Number(other.dataset.number)];
+    }
   }
-  return best;
+  return nearest;
 }

@@ -1,60 +1,60 @@
-// Small pictures, loaded as they come near the window and a few at a time: a browser has six
+// Loads small pictures when they come near the window, a few at a time: a browser has six
 // connections to a server, and a search must not wait for one.
 
-const AT_ONCE = 4;
-const AGAIN = 500;
+const MAX_AT_ONCE = 4;
+const RETRY_DELAY = 500; // milliseconds
 const jobs = new WeakMap();
 const waiting = new Set();
 const running = new Set();
-const watcher = new IntersectionObserver(
-  (seen) => {
-    for (const { isIntersecting, target } of seen) {
+const observer = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
       if (isIntersecting) waiting.add(target);
       else waiting.delete(target); // It was scrolled past.
     }
-    next();
+    startNext();
   },
   { rootMargin: "600px" },
 );
 
-/** Load the picture at `address` into `image` in time; `ready` or `gone` is called then. */
-export function load(image, address, { ready, gone }) {
-  jobs.set(image, { address, ready, gone, again: true });
-  watcher.observe(image);
+/** Load `url` into `image` when it comes near the window; then `ready` or `gone` is called. */
+export function load(image, url, { ready, gone }) {
+  jobs.set(image, { url, ready, gone, retry: true });
+  observer.observe(image);
 }
 
-/** Stop loading what is not shown any more. */
+/** Stop loading an image that is not shown any more. */
 export function stop(image) {
-  watcher.unobserve(image);
+  observer.unobserve(image);
   waiting.delete(image);
   if (running.delete(image)) image.removeAttribute("src");
   jobs.delete(image);
 }
 
-function next() {
+function startNext() {
   for (const image of waiting) {
-    if (running.size >= AT_ONCE) return;
+    if (running.size >= MAX_AT_ONCE) return;
     waiting.delete(image);
-    watcher.unobserve(image);
-    begin(image);
+    observer.unobserve(image);
+    start(image);
   }
 }
 
-function begin(image) {
+function start(image) {
   const job = jobs.get(image);
-  const done = (work) => () => {
+  const finish = (callback) => () => {
     if (!running.delete(image)) return;
-    work();
-    next();
+    callback();
+    startNext();
   };
   running.add(image);
-  image.onload = done(job.ready);
-  image.onerror = done(() => {
-    if (!job.again) return job.gone();
-    // A browser drops what it loads when any network of the machine comes or goes.
-    job.again = false;
-    setTimeout(() => jobs.get(image) === job && watcher.observe(image), AGAIN);
+  image.onload = finish(job.ready);
+  image.onerror = finish(() => {
+    if (!job.retry) return job.gone();
+    // Browsers abort downloads when any network of the machine appears or disappears.
+    job.retry = false;
+    setTimeout(() => jobs.get(image) === job && observer.observe(image), RETRY_DELAY);
     return undefined;
   });
-  image.src = job.address;
+  image.src = job.url;
 }

@@ -1,158 +1,163 @@
-// The page: what is asked for in, hits out; each new question ends the one before.
+// The page: runs a search when the query changes, and shows its hits.
 
 import * as api from "./api.js";
-import { by, debounced, make } from "./dom.js";
+import { byId, debounce, make } from "./dom.js";
 import * as hits from "./hits.js";
 import * as refine from "./refine.js";
 import * as terms from "./terms.js";
 import * as viewer from "./viewer.js";
 
-// How long to wait for the next key, in milliseconds: as long as the last search took, within these.
-const TYPING = [10, 60];
-const SLIDING = 120;
-const FILTERING = 600; // Half a date is none.
-const words = by("words");
-const more = by("more");
-let running = null;
-let shown = null; // The question whose hits are shown, and whether there are more.
-let loading = null;
-let took = 0;
-let rows = new Map();
+// Delays after the last change, in milliseconds. While one types: as long as the last search took,
+// within these limits.
+const TYPING_DELAY = [10, 60];
+const SLIDER_DELAY = 120;
+const FILTER_DELAY = 600; // A date that is half typed is invalid.
+const words = byId("words");
+const moreButton = byId("more");
+let controller = null; // aborts the running search
+let current = null; // the query whose hits are shown, the next offset, and whether there are more
+let loadingMore = null;
+let lastDuration = 0;
+let rowCounts = new Map(); // by collection
+let maxUploadBytes = 0;
 
-function question() {
+function currentQuery() {
   const text = words.value.trim();
-  const main = text ? [{ kind: "text", value: text, weight: 1 }] : [];
-  return { ...refine.asked(), terms: [...main, ...terms.asked()], offset: 0 };
+  const textTerms = text ? [{ kind: "text", value: text, weight: 1 }] : [];
+  return { ...refine.queryOptions(), terms: [...textTerms, ...terms.queryTerms()], offset: 0 };
 }
 
 async function search() {
-  running?.abort();
-  const asked = question();
-  if (!asked.terms.length) return empty();
-  running = new AbortController();
-  const { signal } = running;
+  controller?.abort();
+  const query = currentQuery();
+  if (!query.terms.length) return showStart();
+  controller = new AbortController();
+  const { signal } = controller;
   document.body.classList.add("busy");
   try {
     const started = performance.now();
-    const answer = await answered(asked, signal);
-    if (signal.aborted || !answer) return undefined;
-    took = performance.now() - started;
-    shown = { asked, more: answer.more, offset: answer.hits.length };
-    hits.show(answer.hits, answer.collection);
-    refine.seen(answer, true);
-    by("start").hidden = true;
-    problem(null);
-    say();
+    const result = await fetchHits(query, signal);
+    if (signal.aborted || !result) return undefined;
+    lastDuration = performance.now() - started;
+    current = { query, more: result.more, offset: result.hits.length };
+    hits.show(result.hits, result.collection);
+    refine.addScores(result, true);
+    byId("start").hidden = true;
+    showError(null);
+    updateStatus();
     scrollTo({ top: 0 });
   } catch (error) {
     if (signal.aborted) return undefined;
-    shown = null;
-    by("start").hidden = true;
-    problem(error);
-    say();
+    current = null;
+    byId("start").hidden = true;
+    showError(error);
+    updateStatus();
   } finally {
     if (!signal.aborted) document.body.classList.remove("busy");
   }
   return undefined;
 }
 
-/** The server's answer; query pictures it has forgotten are sent to it again. */
-async function answered(asked, signal) {
+/** The result of a search; query pictures that the server has dropped are uploaded again. */
+async function fetchHits(query, signal) {
   try {
-    return await api.search(asked, signal);
+    return await api.search(query, signal);
   } catch (error) {
     if (error.status !== 410) throw error;
-    for (const term of terms.pictures()) await api.send(term.blob);
-    return api.search(asked, signal);
+    for (const term of terms.pictures()) await api.upload(term.blob);
+    return api.search(query, signal);
   }
 }
 
-function empty() {
-  shown = null;
+function showStart() {
+  current = null;
   document.body.classList.remove("busy");
   hits.show([], "");
-  by("start").hidden = false;
-  problem(null);
-  say();
+  byId("start").hidden = false;
+  showError(null);
+  updateStatus();
 }
 
-function say() {
-  more.hidden = !shown?.more;
-  const count = hits.all().length;
-  const pictures = count === 1 ? "1 picture" : `${count.toLocaleString("en")} pictures`;
-  by("status").textContent = !shown
-    ? ""
-    : count
-      ? `${pictures}${shown.more ? ", more below" : ""}`
-      : shown.asked.min_score === "auto"
-        ? "Nothing here stands out for that."
-        : "No picture fits.";
+function updateStatus() {
+  moreButton.hidden = !current?.more;
+  byId("status").textContent = current ? statusText(hits.all().length) : "";
 }
 
-function problem(error) {
-  const box = by("problem");
-  refine.blameless();
+function statusText(count) {
+  if (count) {
+    const pictures = count === 1 ? "1 picture" : `${count.toLocaleString("en")} pictures`;
+    return `${pictures}${current.more ? ", more below" : ""}`;
+  }
+  return current.query.min_score === "auto"
+    ? "Nothing here stands out for that."
+    : "No picture fits.";
+}
+
+function showError(error) {
+  const box = byId("problem");
+  refine.clearMarks();
   box.hidden = !error;
   box.replaceChildren();
   if (!error) return;
-  box.append(make("p", {}, refine.blamed(error.message)));
+  box.append(make("p", {}, refine.markFields(error.message)));
   if (error.hint) box.append(make("p", { className: "hint" }, error.hint));
-  if (error.status === 401) needToken();
+  if (error.status === 401) askForToken();
 }
 
-/** The next page of hits, below those that are there; one at a time. */
-function further() {
-  if (!shown?.more) return Promise.resolve();
-  loading ??= furtherNow().finally(() => (loading = null));
-  return loading;
+/** Load the next page of hits below the current ones; one page at a time. */
+function loadMore() {
+  if (!current?.more) return Promise.resolve();
+  loadingMore ??= appendHits().finally(() => (loadingMore = null));
+  return loadingMore;
 }
 
-async function furtherNow() {
-  const of = shown;
-  const signal = running?.signal;
+async function appendHits() {
+  const search = current;
+  const signal = controller?.signal;
   try {
-    const answer = await answered({ ...of.asked, offset: of.offset }, signal);
-    if (shown !== of || !answer) return;
-    const fresh = hits.append(answer.hits, answer.collection);
-    of.offset += answer.hits.length;
-    of.more = answer.more && fresh > 0;
-    refine.seen(answer, false);
+    const result = await fetchHits({ ...search.query, offset: search.offset }, signal);
+    if (current !== search || !result) return;
+    const newCount = hits.append(result.hits, result.collection);
+    search.offset += result.hits.length;
+    search.more = result.more && newCount > 0;
+    refine.addScores(result, false);
   } catch (error) {
-    if (shown !== of || error.name === "AbortError") return;
-    of.more = false;
-    problem(error);
+    if (current !== search || error.name === "AbortError") return;
+    search.more = false;
+    showError(error);
   }
-  say();
-  if (of.more && near(more)) requestAnimationFrame(() => further());
+  updateStatus();
+  if (search.more && isNear(moreButton)) requestAnimationFrame(() => loadMore());
 }
 
-const near = (element) => element.getBoundingClientRect().top < innerHeight + 800;
+const isNear = (element) => element.getBoundingClientRect().top < innerHeight + 800;
 
-const like = (weight) => (hit) => {
-  const collection = refine.collection();
-  const image = api.small(collection, hit.id);
+const addHitAsTerm = (weight) => (hit) => {
+  const image = api.smallUrl(refine.collection(), hit.id);
   terms.add({ kind: "id", value: hit.id, weight, label: hit.name, image });
 };
 
-async function take(file) {
+async function addPicture(file) {
   if (!file) return;
-  by("status").textContent = "Reading the picture";
+  byId("status").textContent = "Reading the picture";
   try {
-    if (file.size > rows.limit) {
-      const most = Math.round(rows.limit / 2 ** 20);
-      throw new api.Refused(413, { error: `That picture is larger than ${most} MiB.` });
+    if (file.size > maxUploadBytes) {
+      const limit = Math.round(maxUploadBytes / 2 ** 20);
+      throw new api.ApiError(413, { error: `That picture is larger than ${limit} MiB.` });
     }
-    const { name, small } = await api.send(file);
+    const { name, small } = await api.upload(file);
     const image = URL.createObjectURL(small);
-    terms.add({ kind: "picture", value: name, weight: 1, label: file.name || "a picture", image, blob: file });
+    const label = file.name || "a picture";
+    terms.add({ kind: "picture", value: name, weight: 1, label, image, blob: file });
   } catch (error) {
-    say();
-    problem(error);
+    updateStatus();
+    showError(error);
   }
 }
 
-function drops() {
-  const cover = by("drop");
+/** Add pictures that are dropped, pasted or picked, and image URLs that are pasted. */
+function initPictures() {
+  const cover = byId("drop");
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
   let depth = 0;
   addEventListener("dragenter", (event) => {
@@ -168,143 +173,157 @@ function drops() {
     event.preventDefault();
     depth = 0;
     cover.hidden = true;
-    take(event.dataTransfer.files[0]);
+    addPicture(event.dataTransfer.files[0]);
   });
   addEventListener("paste", (event) => {
     const text = event.clipboardData.getData("text").trim();
     if (event.clipboardData.files.length) {
       event.preventDefault();
-      take(event.clipboardData.files[0]);
+      addPicture(event.clipboardData.files[0]);
     } else if (event.target === words && /^https?:\/\/\S+$/i.test(text)) {
       event.preventDefault();
       terms.add({ kind: "url", value: text, weight: 1, label: text });
     }
   });
-  by("pick").addEventListener("click", () => by("file").click());
-  by("file").addEventListener("change", (event) => {
-    take(event.target.files[0]);
+  byId("pick").addEventListener("click", () => byId("file").click());
+  byId("file").addEventListener("change", (event) => {
+    addPicture(event.target.files[0]);
     event.target.value = "";
   });
 }
 
-function themes() {
-  const button = by("theme");
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const root = document.documentElement;
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-  const tell = () => button.setAttribute("aria-label", isDark() ? "Light theme" : "Dark theme");
+function initTheme() {
+  const button = byId("theme");
+  const darkPreference = matchMedia("(prefers-color-scheme: dark)");
+  const { dataset } = document.documentElement;
+  const isDark = () => (dataset.theme ? dataset.theme === "dark" : darkPreference.matches);
+  const label = () => button.setAttribute("aria-label", isDark() ? "Light theme" : "Dark theme");
   button.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
+    dataset.theme = isDark() ? "light" : "dark";
     try {
-      localStorage.setItem("clipstack-theme", root.dataset.theme);
+      localStorage.setItem("clipstack-theme", dataset.theme);
     } catch {
-      // It lasts until the page is loaded again.
+      // Without storage the theme lasts until the page is loaded again.
     }
-    tell();
+    label();
   });
-  dark.addEventListener("change", tell);
-  tell();
+  darkPreference.addEventListener("change", label);
+  label();
 }
 
-function collectionChanged() {
+function onCollectionChange() {
   terms.dropIds();
   hits.show([], "");
-  greet();
+  showCollection();
   search();
 }
 
-function greet() {
-  const count = rows.get(refine.collection());
-  by("start-about").textContent = `${count.toLocaleString("en")} pictures in ${refine.collection()}`;
-  document.title = `${refine.collection()} · clipstack`;
+function showCollection() {
+  const name = refine.collection();
+  const count = rowCounts.get(name).toLocaleString("en");
+  byId("start-about").textContent = `${count} pictures in ${name}`;
+  document.title = `${name} · clipstack`;
 }
 
 async function load() {
-  const facts = await api.about();
-  by("token-form").hidden = true;
-  rows = new Map(facts.collections.map((one) => [one.name, one.rows]));
-  rows.limit = facts.upload_bytes;
-  refine.about(facts);
-  greet();
+  const about = await api.about();
+  byId("token-form").hidden = true;
+  rowCounts = new Map(about.collections.map(({ name, rows }) => [name, rows]));
+  maxUploadBytes = about.upload_bytes;
+  refine.setCollections(about);
+  showCollection();
   search();
 }
 
-function needToken() {
-  by("token-form").hidden = false;
-  by("problem").hidden = true;
-  by("token").focus();
+function askForToken() {
+  byId("token-form").hidden = false;
+  byId("problem").hidden = true;
+  byId("token").focus();
 }
 
-/** Exchange the token in the address, or the one somebody types, for a cookie. */
-async function enter(token) {
+/** Exchange the token for a cookie, and load the page. */
+async function logIn(token) {
   try {
-    await api.enter(token);
+    await api.logIn(token);
     await load();
     words.focus();
   } catch (error) {
-    needToken();
-    by("problem").hidden = false;
-    by("problem").replaceChildren(make("p", {}, error.message));
+    askForToken();
+    byId("problem").hidden = false;
+    byId("problem").replaceChildren(make("p", {}, error.message));
   }
 }
 
-async function begin() {
-  const sliding = debounced(search, () => SLIDING);
-  const filtering = debounced(search, () => FILTERING);
-  themes();
-  drops();
-  terms.start(search);
-  refine.start({
-    changed: { now: search, slide: sliding, type: filtering },
-    collectionChanged,
-    add: terms.add,
-    cleared: () => {
+function initModules() {
+  initTheme();
+  initPictures();
+  terms.init(search);
+  refine.init({
+    search,
+    searchAfterSliding: debounce(search, () => SLIDER_DELAY),
+    searchAfterTyping: debounce(search, () => FILTER_DELAY),
+    onCollectionChange,
+    addTerm: terms.add,
+    onClear: () => {
       terms.clear();
       words.value = "";
       search();
     },
   });
-  hits.start({ open: viewer.open, more: like(1), less: like(-0.5) });
-  viewer.start({
+  const [more, less] = [addHitAsTerm(1), addHitAsTerm(-0.5)];
+  hits.init({ open: viewer.open, more, less });
+  viewer.init({
     hits: hits.all,
     collection: refine.collection,
-    further,
-    back: hits.focus,
-    more: like(1),
-    less: like(-0.5),
+    loadMore,
+    onClosed: hits.focus,
+    more,
+    less,
   });
-  words.addEventListener("input", debounced(search, () => Math.min(Math.max(took, TYPING[0]), TYPING[1])));
-  by("ask").addEventListener("submit", (event) => {
+}
+
+function listen() {
+  const [least, most] = TYPING_DELAY;
+  words.addEventListener(
+    "input",
+    debounce(search, () => Math.min(Math.max(lastDuration, least), most)),
+  );
+  byId("ask").addEventListener("submit", (event) => {
     event.preventDefault();
     search();
   });
-  more.addEventListener("click", further);
-  new IntersectionObserver((seen) => seen[0].isIntersecting && further(), {
+  moreButton.addEventListener("click", loadMore);
+  new IntersectionObserver((entries) => entries[0].isIntersecting && loadMore(), {
     rootMargin: "800px",
-  }).observe(more);
+  }).observe(moreButton);
   addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, textarea, select, dialog");
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+    const isTyping = event.target.closest("input, textarea, select, dialog");
+    if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       words.select();
     }
   });
-  by("token-form").addEventListener("submit", (event) => {
+  byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    enter(by("token").value.trim());
+    logIn(byId("token").value.trim());
   });
+}
+
+async function start() {
+  initModules();
+  listen();
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token) {
     history.replaceState(null, "", "/");
-    await enter(token);
+    await logIn(token);
     return;
   }
   try {
     await load();
     words.focus();
   } catch (error) {
-    problem(error);
+    showError(error);
   }
 }
 
-begin();
+start();

@@ -1,57 +1,57 @@
-// The terms besides the words in the field, as chips: each with a sign, a weight and a way out.
+// The terms besides the search field, as chips with a sign, a weight and a remove button.
 
-import { by, icon, make } from "./dom.js";
+import { byId, icon, make } from "./dom.js";
 
-const list = by("chips");
+const list = byId("chips");
 let terms = [];
-let changed = () => {};
+let onChange = () => {};
 
-export function start(whenChanged) {
-  changed = whenChanged;
+export function init(handler) {
+  onChange = handler;
 }
 
-/** The terms as the server is asked for them. */
-export const asked = () => terms.map(({ kind, value, weight }) => ({ kind, value, weight }));
+/** The terms as the server reads them. */
+export const queryTerms = () => terms.map(({ kind, value, weight }) => ({ kind, value, weight }));
 
 export const pictures = () => terms.filter((term) => term.kind === "picture");
 
 /**
  * Add a term.
  *
- * kind: text, id, url or picture; value: as the server knows it; label: as people do;
- * image: the address of a small picture; blob: a query picture's own bytes, to send again.
+ * kind: text, id, url or picture; value: for the server; label: for people; image: the URL of a
+ * small picture; blob: the bytes of a query picture, to upload again.
  */
 export function add(term) {
-  const same = terms.find((one) => one.kind === term.kind && one.value === term.value);
+  const same = terms.find((other) => other.kind === term.kind && other.value === term.value);
   if (same) same.weight = term.weight;
   else terms.push(term);
   draw();
-  changed();
+  onChange();
 }
 
 export function clear() {
-  for (const term of terms) forget(term);
+  for (const term of terms) revokeImage(term);
   terms = [];
   draw();
 }
 
-/** Leave out rows of a collection that is not searched any more. */
+/** Remove the terms that are rows, as they belong to another collection. */
 export function dropIds() {
   terms = terms.filter((term) => term.kind !== "id");
   draw();
 }
 
 function remove(term) {
-  const at = terms.indexOf(term);
-  terms.splice(at, 1);
-  forget(term);
+  const index = terms.indexOf(term);
+  terms.splice(index, 1);
+  revokeImage(term);
   draw();
-  const left = list.querySelectorAll(".remove");
-  (left[Math.min(at, left.length - 1)] ?? by("words")).focus();
-  changed();
+  const buttons = list.querySelectorAll(".remove");
+  (buttons[Math.min(index, buttons.length - 1)] ?? byId("words")).focus();
+  onChange();
 }
 
-const forget = (term) => {
+const revokeImage = (term) => {
   if (term.image?.startsWith("blob:")) URL.revokeObjectURL(term.image);
 };
 
@@ -61,25 +61,44 @@ function draw() {
 }
 
 function chip(term) {
-  const minus = term.weight < 0;
-  const sign = make(
+  const isNegative = term.weight < 0;
+  const thumbnail = term.image ? [make("img", { src: term.image, alt: "" })] : [];
+  return make(
+    "li",
+    { className: isNegative ? "chip minus" : "chip" },
+    signButton(term, isNegative),
+    ...thumbnail,
+    make("span", { className: "label", title: term.label }, term.label),
+    weightField(term),
+    removeButton(term),
+  );
+}
+
+function signButton(term, isNegative) {
+  const button = make(
     "button",
     {
       type: "button",
       className: "sign",
-      title: minus ? "Not like this; press for like this" : "Like this; press for not like this",
-      "aria-label": `${term.label}: ${minus ? "subtracted" : "added"}; change it`,
+      title: isNegative
+        ? "Not like this; press for like this"
+        : "Like this; press for not like this",
+      "aria-label": `${term.label}: ${isNegative ? "subtracted" : "added"}; change it`,
     },
-    icon(minus ? "minus" : "plus"),
+    icon(isNegative ? "minus" : "plus"),
   );
-  sign.addEventListener("click", () => {
-    const at = terms.indexOf(term);
+  button.addEventListener("click", () => {
+    const index = terms.indexOf(term);
     term.weight = -term.weight;
     draw();
-    list.querySelectorAll(".sign")[at].focus();
-    changed();
+    list.querySelectorAll(".sign")[index].focus();
+    onChange();
   });
-  const weight = make("input", {
+  return button;
+}
+
+function weightField(term) {
+  const field = make("input", {
     type: "number",
     min: "0.1",
     max: "10",
@@ -88,28 +107,21 @@ function chip(term) {
     title: "Weight",
     "aria-label": `Weight of ${term.label}`,
   });
-  weight.addEventListener("change", () => {
-    const given = Math.min(10, Math.max(0.1, Number(weight.value) || 1));
-    weight.value = String(given);
-    term.weight = Math.sign(term.weight) * given;
-    changed();
+  field.addEventListener("change", () => {
+    const weight = Math.min(10, Math.max(0.1, Number(field.value) || 1));
+    field.value = String(weight);
+    term.weight = Math.sign(term.weight) * weight;
+    onChange();
   });
-  const out = make(
+  return field;
+}
+
+function removeButton(term) {
+  const button = make(
     "button",
     { type: "button", className: "remove", "aria-label": `Remove ${term.label}` },
     icon("close"),
   );
-  out.addEventListener("click", () => remove(term));
-  const face = term.image
-    ? [make("img", { src: term.image, alt: "" })]
-    : [];
-  return make(
-    "li",
-    { className: minus ? "chip minus" : "chip" },
-    sign,
-    ...face,
-    make("span", { className: "label", title: term.label }, term.label),
-    weight,
-    out,
-  );
+  button.addEventListener("click", () => remove(term));
+  return button;
 }

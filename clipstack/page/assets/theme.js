@@ -1,7 +1,7 @@
-// The theme somebody chose, set before the page is drawn.
+// Sets the chosen theme before the page is drawn.
 try {
-  const chosen = localStorage.getItem("clipstack-theme");
-  if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+  const theme = localStorage.getItem("clipstack-theme");
+  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 } catch {
-  // A browser that keeps nothing shows the system's theme.
+  // Without storage the page has the system's theme.
 }

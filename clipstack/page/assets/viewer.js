@@ -1,39 +1,38 @@
-// The large view: one hit, what the index knows of it, and moves to its neighbours.
+// The large view of one hit, with its facts and buttons for its neighbours.
 
-import { facts, large, small } from "./api.js";
-import { by, copy, make } from "./dom.js";
+import { facts, largeUrl, smallUrl } from "./api.js";
+import { byId, copyText, make } from "./dom.js";
 
-const dialog = by("viewer");
-const image = by("viewer-picture");
-const fault = by("viewer-fault");
+const dialog = byId("viewer");
+const image = byId("viewer-picture");
+const fault = byId("viewer-fault");
 let hits = () => [];
 let collection = () => "";
-let furtherHits = async () => {};
-let back = () => {};
-let at = -1;
+let loadMore = async () => {};
+let onClosed = () => {};
+let current = -1; // number of the hit shown
 
-/** Wire it; `page` has hits(), collection(), further(), back(number), more(hit) and less(hit). */
-export function start(page) {
-  ({ hits, collection, back } = page);
-  furtherHits = page.further;
-  by("previous").addEventListener("click", () => to(at - 1));
-  by("next").addEventListener("click", () => to(at + 1));
-  by("viewer-close").addEventListener("click", () => dialog.close());
-  by("copy").addEventListener("click", copyPath);
-  for (const [id, work] of [["viewer-more", page.more], ["viewer-less", page.less]]) {
-    by(id).addEventListener("click", () => {
-      const hit = hits()[at];
+/** Initialise; `page` has hits(), collection(), loadMore(), onClosed(number), more() and less(). */
+export function init(page) {
+  ({ hits, collection, loadMore, onClosed } = page);
+  byId("previous").addEventListener("click", () => show(current - 1));
+  byId("next").addEventListener("click", () => show(current + 1));
+  byId("viewer-close").addEventListener("click", () => dialog.close());
+  byId("copy").addEventListener("click", copyPath);
+  for (const [id, action] of [["viewer-more", page.more], ["viewer-less", page.less]]) {
+    byId(id).addEventListener("click", () => {
+      const hit = hits()[current];
       dialog.close();
-      work(hit);
+      action(hit);
     });
   }
-  dialog.addEventListener("keydown", key);
+  dialog.addEventListener("keydown", onKeyDown);
   dialog.addEventListener("click", (event) => {
-    if (event.target === by("stage")) dialog.close();
+    if (event.target === byId("stage")) dialog.close();
   });
-  dialog.addEventListener("close", closed);
+  dialog.addEventListener("close", onClose);
   addEventListener("popstate", () => dialog.open && dialog.close());
-  swipes(by("stage"));
+  initSwipes(byId("stage"));
   image.addEventListener("error", () => {
     if (!image.hasAttribute("src")) return;
     image.hidden = true;
@@ -43,78 +42,87 @@ export function start(page) {
 }
 
 export function open(number) {
-  at = -1;
+  current = -1;
   dialog.showModal();
   history.pushState({ viewer: true }, "");
-  to(number);
-  by("next").focus();
+  show(number);
+  byId("next").focus();
 }
 
-function closed() {
+function onClose() {
   image.removeAttribute("src");
   if (history.state?.viewer) history.back();
-  back(at);
+  onClosed(current);
 }
 
-async function to(number) {
-  const found = hits();
-  if (number < 0 || number >= found.length || number === at) return;
-  at = number;
-  const hit = found[at];
-  const where = collection();
+async function show(number) {
+  const { length } = hits();
+  if (number < 0 || number >= length || number === current) return;
+  current = number;
+  const hit = hits()[number];
+  const name = collection();
   image.hidden = false;
   fault.hidden = true;
   image.alt = hit.name;
-  image.style.setProperty("--small", `url("${small(where, hit.id)}")`);
+  image.style.setProperty("--small", `url("${smallUrl(name, hit.id)}")`);
   image.width = hit.width;
   image.height = hit.height;
-  image.src = large(where, hit.id);
-  by("viewer-name").textContent = hit.name;
-  by("viewer-place").textContent = `${at + 1} of ${found.length}, score ${hit.score.toFixed(3)}`;
-  by("previous").disabled = at === 0;
-  by("next").disabled = at === found.length - 1;
-  by("copy").textContent = "Copy path";
-  by("viewer-facts").replaceChildren();
-  if (at >= found.length - 4) furtherHits().then(() => (by("next").disabled = at >= hits().length - 1));
+  image.src = largeUrl(name, hit.id);
+  byId("viewer-name").textContent = hit.name;
+  byId("viewer-place").textContent = `${number + 1} of ${length}, score ${hit.score.toFixed(3)}`;
+  byId("previous").disabled = number === 0;
+  byId("next").disabled = number === length - 1;
+  byId("copy").textContent = "Copy path";
+  byId("viewer-facts").replaceChildren();
+  if (number >= length - 4) {
+    loadMore().then(() => (byId("next").disabled = current >= hits().length - 1));
+  }
   try {
-    const known = await facts(where, hit.id);
-    if (hits()[at] !== hit) return;
-    by("viewer-facts").replaceChildren(
-      ...known.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
+    const pairs = await facts(name, hit.id);
+    if (hits()[current] !== hit) return;
+    byId("viewer-facts").replaceChildren(
+      ...pairs.flatMap(([label, value]) => [make("dt", {}, label), make("dd", {}, value)]),
     );
   } catch (error) {
-    if (hits()[at] === hit) by("viewer-facts").replaceChildren(make("dt", {}, error.message));
+    if (hits()[current] === hit) {
+      byId("viewer-facts").replaceChildren(make("dt", {}, error.message));
+    }
   }
-  const neighbour = hits()[at + 1];
-  if (neighbour) new Image().src = large(where, neighbour.id);
+  const neighbour = hits()[current + 1];
+  if (neighbour) new Image().src = largeUrl(name, neighbour.id);
 }
 
-function key(event) {
+function onKeyDown(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const step = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: hits().length - 1 }[event.key];
-  if (step === undefined) return;
+  const target = {
+    ArrowLeft: current - 1,
+    ArrowRight: current + 1,
+    Home: 0,
+    End: hits().length - 1,
+  }[event.key];
+  if (target === undefined) return;
   event.preventDefault();
-  to(step);
+  show(target);
 }
 
 async function copyPath() {
-  const button = by("copy");
+  const button = byId("copy");
   try {
-    await copy(hits()[at].path);
+    await copyText(hits()[current].path);
     button.textContent = "Copied";
   } catch {
     button.textContent = "Not copied: select it below";
   }
 }
 
-function swipes(stage) {
-  let from = null;
+function initSwipes(stage) {
+  let startX = null;
   stage.addEventListener("touchstart", (event) => {
-    from = event.touches.length === 1 ? event.touches[0].clientX : null;
+    startX = event.touches.length === 1 ? event.touches[0].clientX : null;
   }, { passive: true });
   stage.addEventListener("touchend", (event) => {
-    if (from === null) return;
-    const moved = event.changedTouches[0].clientX - from;
-    if (Math.abs(moved) > 50) to(moved < 0 ? at + 1 : at - 1);
+    if (startX === null) return;
+    const distance = event.changedTouches[0].clientX - startX;
+    if (Math.abs(distance) > 50) show(distance < 0 ? current + 1 : current - 1);
   }, { passive: true });
 }
