@@ -1,4 +1,4 @@
-"""Starts a real `clipstack page` on folders of its own."""
+"""A real `clipstack page` on folders of its own."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass
-class World:
-    """Folders of one user, with pictures in `pictures` and the database they are imported into."""
+class Workspace:
+    """Folders of one user: pictures in `pictures`, and the database they are imported into."""
 
     folder: Path
 
@@ -33,15 +33,15 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        world = {name: value for name, value in os.environ.items() if name[:10] != "CLIPSTACK_"}
+        variables = {name: value for name, value in os.environ.items() if name[:10] != "CLIPSTACK_"}
         folders = {
             f"CLIPSTACK_{kind}_DIR": str(self.folder / kind.lower())
             for kind in ("DATA", "CONFIG", "CACHE")
         }
-        return world | folders | {"PYTHONPATH": str(ROOT)}
+        return variables | folders | {"PYTHONPATH": str(ROOT)}
 
     def clipstack(self, *args: object, timeout: float = 120) -> Ran:
-        """`clipstack ARGS` as a process of its own, here."""
+        """Run `clipstack ARGS` as a process in this folder."""
         running = process(*args, env=self.environment, cwd=self.folder)
         try:
             out, err = running.communicate(timeout=timeout)
@@ -51,10 +51,10 @@ class World:
 
 
 @dataclass
-class Served:
-    """A running page; `url` is what it printed, `log` what it says on stderr."""
+class PageServer:
+    """A running page; `url` is the one that it printed, `log` its stderr."""
 
-    world: World
+    workspace: Workspace
     process: subprocess.Popen[str]
     url: str
     port: int
@@ -64,58 +64,59 @@ class Served:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def told(self, words: str, seconds: float = 10) -> bool:
-        """Whether one of the log's last three lines has `words`; it is written beside answers."""
-        until = time.monotonic() + seconds
+    def has_logged(self, words: str, seconds: float = 10) -> bool:
+        """Whether one of the log's last three lines has `words`; it is written asynchronously."""
+        deadline = time.monotonic() + seconds
         while not any(words in line for line in self.log.splitlines()[-3:]):
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
         return True
 
     @property
-    def base(self) -> str:
+    def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
 
 @contextlib.contextmanager
-def serving(
-    world: World, *args: object, variables: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Served]:
-    """`clipstack page ARGS` until the end, which is a Ctrl-C that it obeys."""
+def run_page(
+    workspace: Workspace, *args: object, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[PageServer]:
+    """Run `clipstack page ARGS`; Ctrl-C must end it afterwards."""
     port = free_port()
-    log_file = world.folder / f"page-{port}.log"
+    log_file = workspace.folder / f"page-{port}.log"
     with log_file.open("w") as log:
-        running = process(
+        page = process(
             *("page", "--port", port, *args),
-            env=world.environment | variables,
-            cwd=world.folder,
+            env=workspace.environment | variables,
+            cwd=workspace.folder,
             stderr=log,
         )
         try:
-            url = running.stdout.readline().strip()
+            url = page.stdout.readline().strip()
             assert url, log_file.read_text()
-            yield Served(world, running, url, port, log_file)
-            running.send_signal(signal.SIGINT)
-            assert running.wait(20) == 130, log_file.read_text()
+            yield PageServer(workspace, page, url, port, log_file)
+            page.send_signal(signal.SIGINT)
+            assert page.wait(20) == 130, log_file.read_text()
         finally:
-            running.kill()
-            running.stdout.close()
+            page.kill()
+            page.stdout.close()
 
 
-def ask(client: httpx.Client, text: str = "a star", **more: object) -> httpx.Response:
-    return client.post("/search", json={"terms": [{"kind": "text", "value": text}], **more})
+def search(client: httpx.Client, text: str = "a star", **fields: object) -> httpx.Response:
+    """Search for a text; `fields` are further members of the query."""
+    return client.post("/search", json={"terms": [{"kind": "text", "value": text}], **fields})
 
 
-def raw(served: Served, request: bytes) -> bytes:
-    """Bytes sent as they are; what comes back until the server hangs up or says nothing more."""
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as made:
-        made.sendall(request)
-        made.settimeout(2)
-        found = b""
+def send_raw(server: PageServer, request: bytes) -> bytes:
+    """Send bytes unchanged; returns all that the server sends within two seconds."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request)
+        connection.settimeout(2)
+        response = b""
         try:
-            while chunk := made.recv(65536):
-                found += chunk
+            while chunk := connection.recv(65536):
+                response += chunk
         except TimeoutError:
             pass
-        return found
+        return response

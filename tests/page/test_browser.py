@@ -10,89 +10,89 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.page.browsing import changes, drop, look_for, names, settled
-from tests.page.pages import Served, serving
+from tests.page.browsing import drop, names, search_after, search_for, wait_until_settled
+from tests.page.pages import PageServer, run_page
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
-def test_hits_come_while_one_types(visit) -> None:
+def test_hits_appear_while_typing(visit) -> None:
     page = visit()
     expect(page.locator("#start-about")).to_have_text("600 pictures in images")
     page.locator("#words").press_sequentially("a red circle", delay=30)
     expect(page.locator("#status")).to_have_text("60 pictures, more below")
     expect(page.locator(".hit.ready").nth(5)).to_be_visible()
-    found = look_for(page, "red circle")[:5]
-    assert sum("red" in name and "circle" in name for name in found) >= 4
+    hits = search_for(page, "red circle")[:5]
+    assert sum("red" in name and "circle" in name for name in hits) >= 4
     page.fill("#words", "")
     expect(page.locator("#start")).to_be_visible()
     expect(page.locator(".hit")).to_have_count(0)
 
 
 @pytest.mark.parametrize("way", ["drop", "paste", "pick"])
-def test_a_picture_finds_itself(visit, served: Served, way: str) -> None:
-    file = sorted(served.world.pictures.glob("b/*.png"))[7]
+def test_a_picture_finds_itself(visit, server: PageServer, way: str) -> None:
+    file = sorted(server.workspace.pictures.glob("b/*.png"))[7]
     page = visit()
     if way == "pick":
-        act = lambda: page.set_input_files("#file", file)  # noqa: E731
+        action = lambda: page.set_input_files("#file", file)  # noqa: E731
     else:
-        act = lambda: drop(page, file, way)  # noqa: E731
-    found = changes(page, act)
-    assert found[0] == file.name
+        action = lambda: drop(page, file, way)  # noqa: E731
+    hits = search_after(page, action)
+    assert hits[0] == file.name
     expect(page.locator(".chip .label")).to_have_text(file.name)
     expect(page.locator(".chip img")).to_have_js_property("complete", True)
 
 
 def test_more_and_less_like_this(visit) -> None:
     page = visit()
-    before = look_for(page, "a star")
-    red = next(at for at, name in enumerate(before) if "red" in name)
+    before = search_for(page, "a star")
+    red = next(n for n, name in enumerate(before) if "red" in name)
     picture = page.locator(".hit").nth(red)
     picture.hover()
-    more = changes(page, lambda: picture.get_by_role("button", name="More like this").click())
+    more = search_after(page, lambda: picture.get_by_role("button", name="More like this").click())
     assert before[red] not in more
     assert sum("red" in name for name in more[:10]) > sum("red" in name for name in before[:10])
-    less = changes(page, lambda: page.locator(".chip .sign").click())
+    less = search_after(page, lambda: page.locator(".chip .sign").click())
     assert sum("red" in name for name in less[:10]) < sum("red" in name for name in more[:10])
     expect(page.locator(".chip")).to_have_class("chip minus")
     weight = page.locator(".chip input")
     weight.fill("0.1")
-    assert changes(page, lambda: weight.press("Tab"))[:10] != less[:10]
-    again = changes(page, lambda: page.locator(".chip .remove").click())
+    assert search_after(page, lambda: weight.press("Tab"))[:10] != less[:10]
+    again = search_after(page, lambda: page.locator(".chip .remove").click())
     assert again == before
 
 
-def test_words_added_and_taken_away(visit) -> None:
+def test_added_and_subtracted_words(visit) -> None:
     page = visit()
-    look_for(page, "a circle")
+    search_for(page, "a circle")
     page.fill("#unlike", "red")
-    without = changes(page, lambda: page.press("#unlike", "Enter"))
+    without = search_after(page, lambda: page.press("#unlike", "Enter"))
     assert not any("red" in name for name in without[:10])
     page.fill("#also", "blue")
-    both = changes(page, lambda: page.press("#also", "Enter"))
+    both = search_after(page, lambda: page.press("#also", "Enter"))
     assert sum("blue" in name for name in both[:10]) > sum("blue" in name for name in without[:10])
 
 
-def test_filters(visit, served: Served) -> None:
+def test_filters(visit, server: PageServer) -> None:
     page = visit()
-    look_for(page, "a heart")
-    folder = served.world.pictures / "b"
-    found = changes(page, lambda: page.fill("#under", str(folder)))
-    assert found
-    assert all((folder / name).exists() for name in found)
-    found = changes(page, lambda: page.select_option("#format", "JPEG"))
-    assert found
-    assert all(name.endswith(".jpg") for name in found)
-    found = changes(page, lambda: page.fill("#min_width", "97"))
-    assert found == []
+    search_for(page, "a heart")
+    folder = server.workspace.pictures / "b"
+    hits = search_after(page, lambda: page.fill("#under", str(folder)))
+    assert hits
+    assert all((folder / name).exists() for name in hits)
+    hits = search_after(page, lambda: page.select_option("#format", "JPEG"))
+    assert hits
+    assert all(name.endswith(".jpg") for name in hits)
+    hits = search_after(page, lambda: page.fill("#min_width", "97"))
+    assert hits == []
     expect(page.locator("#status")).to_have_text("No picture fits.")
     expect(page.locator("#refine-open")).to_have_attribute("aria-label", "Filters, 3 set")
 
 
 @pytest.mark.parametrize(("field", "value"), [("since", "2024-13"), ("near", "91,0,5")])
 def test_a_wrong_filter_is_named(visit, field: str, value: str) -> None:
-    page = visit(expect_faults=True)  # the browser itself reports the 400
-    look_for(page, "a heart")
+    page = visit(expect_errors=True)  # the browser itself reports the 400
+    search_for(page, "a heart")
     page.fill(f"#{field}", value)
     expect(page.locator("#problem")).to_contain_text(field)
     expect(page.locator(f"#{field}")).to_have_attribute("aria-invalid", "true")
@@ -103,36 +103,36 @@ def test_a_wrong_filter_is_named(visit, field: str, value: str) -> None:
 
 def test_a_cut_off_by_score(visit) -> None:
     page = visit()
-    look_for(page, "a green star")
-    scores = page.locator(".score").evaluate_all("all => all.map(one => +one.textContent)")
+    search_for(page, "a green star")
+    scores = page.locator(".score").evaluate_all("all => all.map(score => +score.textContent)")
     slider = page.locator("#cut-value")
     middle = (scores[0] + scores[-1]) / 2
-    with page.expect_response("**/search") as answer:
+    with page.expect_response("**/search") as response:
         slider.evaluate(
-            "(one, value) => { one.value = value; one.dispatchEvent(new Event('input',"
+            "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input',"
             " { bubbles: true })); }",
             middle,
         )
-    hits = answer.value.json()["hits"]
+    hits = response.value.json()["hits"]
     assert 0 < len(hits) < 60
     least = float(slider.input_value())
     assert all(hit["score"] >= least - 1e-4 for hit in hits)
     expect(page.locator("#cut-shown")).to_contain_text("≥")
 
 
-def test_auto_and_a_prompt_are_asked_for(visit) -> None:
+def test_auto_and_a_prompt_are_in_the_query(visit) -> None:
     page = visit()
-    look_for(page, "a green star")
+    search_for(page, "a green star")
     with page.expect_request("**/search") as request:
         page.get_by_role("radio", name="Auto").check()
     assert request.value.post_data_json["min_score"] == "auto"
     page.get_by_text("For experts").click()
     page.select_option("#prompt", "own")
-    settled(page)
+    wait_until_settled(page)
     with page.expect_request("**/search") as request:
         page.fill("#template", "a drawing of a {}")
-    asked = request.value.post_data_json
-    assert asked["prompt"] == "a drawing of a {}"
+    query = request.value.post_data_json
+    assert query["prompt"] == "a drawing of a {}"
     page.get_by_role("button", name="Clear all").click()
     expect(page.locator("#start")).to_be_visible()
     expect(page.locator("#refine-count")).to_be_hidden()
@@ -140,36 +140,36 @@ def test_auto_and_a_prompt_are_asked_for(visit) -> None:
 
 def test_one_for_each_folder_and_by_path(visit) -> None:
     page = visit()
-    look_for(page, "a ring")
-    found = changes(page, lambda: page.select_option("#variety", "folder"))
-    assert len(found) == 3
+    search_for(page, "a ring")
+    hits = search_after(page, lambda: page.select_option("#variety", "folder"))
+    assert len(hits) == 3
     page.select_option("#variety", "")
     expect(page.locator(".hit")).to_have_count(60)
-    settled(page)
-    with page.expect_response("**/search") as answer:
+    wait_until_settled(page)
+    with page.expect_response("**/search") as response:
         page.select_option("#sort", "path")
-    paths = [hit["path"] for hit in answer.value.json()["hits"]]
+    paths = [hit["path"] for hit in response.value.json()["hits"]]
     assert paths == sorted(paths)
 
 
 def test_another_collection(visit) -> None:
     page = visit()
-    look_for(page, "a ring")
-    found = changes(page, lambda: page.select_option("#collection", "few"))
-    assert len(found) == 30
+    search_for(page, "a ring")
+    hits = search_after(page, lambda: page.select_option("#collection", "few"))
+    assert len(hits) == 30
     expect(page.locator("#more")).to_be_hidden()
 
 
 def test_five_hundred_hits_by_scrolling(visit) -> None:
     page = visit()
-    look_for(page, "a square")
-    until = time.monotonic() + 60
-    while page.locator(".hit").count() < 500 and time.monotonic() < until:
+    search_for(page, "a square")
+    deadline = time.monotonic() + 60
+    while page.locator(".hit").count() < 500 and time.monotonic() < deadline:
         page.mouse.wheel(0, 4000)
         page.wait_for_timeout(50)
-    found = names(page)
-    assert len(found) >= 500
-    assert len(set(found)) == len(found)
+    hits = names(page)
+    assert len(hits) >= 500
+    assert len(set(hits)) == len(hits)
     last = page.locator(".hit").nth(499)
     last.scroll_into_view_if_needed()
     expect(last).to_have_class(re.compile("ready"))
@@ -177,17 +177,17 @@ def test_five_hundred_hits_by_scrolling(visit) -> None:
 
 def test_the_large_view_by_keyboard(visit) -> None:
     page = visit()
-    found = look_for(page, "a purple triangle")
+    hits = search_for(page, "a purple triangle")
     page.locator(".picture").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     title = page.locator("#viewer-name")
-    expect(title).to_have_text(found[1])
+    expect(title).to_have_text(hits[1])
     expect(page.locator("#viewer-facts dt").first).to_have_text("Folder")
     expect(page.locator("#viewer-facts")).to_contain_text("96 pixels")
-    for key, at in (("ArrowRight", 2), ("ArrowLeft", 1), ("Home", 0), ("End", 59)):
+    for key, index in (("ArrowRight", 2), ("ArrowLeft", 1), ("Home", 0), ("End", 59)):
         page.keyboard.press(key)
-        expect(title).to_have_text(found[at])
+        expect(title).to_have_text(hits[index])
     for _ in range(12):
         page.keyboard.press("Tab")
         assert page.evaluate(
@@ -196,23 +196,23 @@ def test_the_large_view_by_keyboard(visit) -> None:
         )
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).to_be_hidden()
-    expect(page.locator(":focus img")).to_have_attribute("alt", found[59])
+    expect(page.locator(":focus img")).to_have_attribute("alt", hits[59])
 
 
-def test_copy_path(visit, served: Served) -> None:
+def test_copy_path(visit, server: PageServer) -> None:
     page = visit(permissions=["clipboard-read", "clipboard-write"])
-    found = look_for(page, "a cross")
+    hits = search_for(page, "a cross")
     page.locator(".picture").first.click()
     page.get_by_role("button", name="Copy path").click()
     expect(page.locator("#copy")).to_have_text("Copied")
     copied = Path(page.evaluate("navigator.clipboard.readText()"))
-    assert copied.name == found[0]
+    assert copied.name == hits[0]
     assert copied.is_file()
 
 
 def test_on_a_phone(visit) -> None:
     page = visit(**PHONE)
-    look_for(page, "a yellow ring")
+    search_for(page, "a yellow ring")
     expect(page.locator(".hit.ready").nth(3)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.locator("#refine-open").tap()
@@ -228,11 +228,11 @@ def test_on_a_phone(visit) -> None:
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
-def test_axe_finds_no_serious_fault(visit, look: str) -> None:
+def test_axe_finds_no_serious_violation(visit, look: str) -> None:
     page = visit(**(PHONE if look == "phone" else {"color_scheme": look}))
     _accessible(page)
-    found = look_for(page, "a blue heart")
-    changes(page, lambda: page.locator(".hit .plus").first.click())
+    hits = search_for(page, "a blue heart")
+    search_after(page, lambda: page.locator(".hit .plus").first.click())
     expect(page.locator(".hit.ready").nth(3)).to_be_visible()
     if look == "phone":
         page.locator("#refine-open").tap()
@@ -242,14 +242,14 @@ def test_axe_finds_no_serious_fault(visit, look: str) -> None:
     page.locator(".picture").first.click()
     expect(page.locator("#viewer-facts dt").first).to_be_visible()
     _accessible(page)
-    assert found
+    assert hits
 
 
 def _accessible(page: Page) -> None:
     page.wait_for_timeout(300)  # what fades in has no contrast yet
-    found = Axe().run(page).response["violations"]
-    grave = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert not grave, [(one["id"], [node["html"] for node in one["nodes"]]) for one in grave]
+    violations = Axe().run(page).response["violations"]
+    serious = [v for v in violations if v["impact"] in ("serious", "critical")]
+    assert not serious, [(v["id"], [node["html"] for node in v["nodes"]]) for v in serious]
 
 
 def test_the_theme_stays(visit) -> None:
@@ -264,17 +264,17 @@ def test_the_theme_stays(visit) -> None:
     assert page.evaluate(background) == dark
 
 
-def test_the_address_with_the_token_lets_in_and_loses_it(visit, world) -> None:
-    with serving(world, "--token", "correct-horse") as served:
-        assert served.url.endswith("#token=correct-horse")
-        page = visit(served.url, expect_faults=True)
-        assert look_for(page, "a star")
+def test_the_token_is_accepted_and_removed_from_the_address(visit, workspace) -> None:
+    with run_page(workspace, "--token", "correct-horse") as server:
+        assert server.url.endswith("#token=correct-horse")
+        page = visit(server.url, expect_errors=True)
+        assert search_for(page, "a star")
         assert "correct" not in page.url
         cookie = page.context.cookies()[0]
         assert cookie["httpOnly"]
         assert cookie["sameSite"] == "Strict"
         assert "correct" not in cookie["value"]
-        other = visit(served.base, expect_faults=True)
+        other = visit(server.base_url, expect_errors=True)
         other.fill("#token", "wrong-horse-1")
         other.press("#token", "Enter")
         expect(other.locator("#problem")).to_contain_text("not the page's token")
@@ -283,9 +283,9 @@ def test_the_address_with_the_token_lets_in_and_loses_it(visit, world) -> None:
         expect(other.locator("#start-about")).to_have_text("600 pictures in images")
 
 
-def test_other_commands_may_use_the_database_meanwhile(visit, served: Served) -> None:
+def test_other_commands_may_use_the_database(visit, server: PageServer) -> None:
     page = visit()
-    look_for(page, "a star")
-    done = served.world.clipstack("search", "a star", "-k", "1")
-    assert done.code == 0, done.err
-    assert look_for(page, "a heart")
+    search_for(page, "a star")
+    result = server.workspace.clipstack("search", "a star", "-k", "1")
+    assert result.code == 0, result.err
+    assert search_for(page, "a heart")

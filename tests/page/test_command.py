@@ -13,7 +13,7 @@ import typer.main
 from clipstack.cli.app import tree
 from clipstack.page.address import page_address
 from clipstack.page.filter_controls import insert_controls
-from tests.page.pages import World, serving
+from tests.page.pages import Workspace, run_page
 from tests.running import MODES, Cli
 
 # An option of `clipstack search`, and where the page has it: the id of an element; or why not.
@@ -49,8 +49,8 @@ OF_THE_TERMINAL = {"null", "queries", "preview", "html", "open_page", "help"}
 
 
 def _options(command: str) -> set[str]:
-    found = typer.main.get_command(tree()).commands[command].params  # type: ignore[attr-defined]
-    return {param.name for param in found}
+    params = typer.main.get_command(tree()).commands[command].params  # type: ignore[attr-defined]
+    return {param.name for param in params}
 
 
 def test_the_page_has_every_option_of_the_command() -> None:
@@ -90,9 +90,9 @@ def test_a_token_that_is_too_short(imported: Path, cli: Cli) -> None:
     assert "at least 8" in ran.err
 
 
-def test_ctrl_c_ends_it_and_the_json_says_where_it_is(world: World) -> None:
-    with serving(world, "-q") as served:
-        assert served.url == f"http://127.0.0.1:{served.port}/"
+def test_ctrl_c_ends_it_and_the_json_says_where_it_is(workspace: Workspace) -> None:
+    with run_page(workspace, "-q") as server:
+        assert server.url == f"http://127.0.0.1:{server.port}/"
 
 
 def test_addresses() -> None:

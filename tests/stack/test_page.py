@@ -26,9 +26,9 @@ def server(stack_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_the_page_on_a_server(
     server: str, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.page.pages import World, serving
+    from tests.page.pages import Workspace, run_page
 
-    world = World(tmp_path)
+    workspace = Workspace(tmp_path)
     monkeypatch.setenv(MILVUS, server)
     for name in ("DATA", "CONFIG", "CACHE"):
         monkeypatch.setenv(f"CLIPSTACK_{name}_DIR", str(tmp_path / name.lower()))
@@ -36,8 +36,8 @@ def test_the_page_on_a_server(
         ran = Cli()("import", folder, "--model", "shapes", "-c", collection)
         assert ran.code == 0, ran.err
     with (
-        serving(world, variables={MILVUS: server}) as served,
-        httpx.Client(base_url=served.base, timeout=60) as client,
+        run_page(workspace, variables={MILVUS: server}) as page_server,
+        httpx.Client(base_url=page_server.base_url, timeout=60) as client,
     ):
         about = client.get("/about").json()
         assert {one["name"]: one["rows"] for one in about["collections"]} == {
