@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from clipstack import encoders
 from clipstack.encoders.base import Encoder, ModelInfo
 from clipstack.errors import ClipstackError, UsageError
+from clipstack.events import SILENT, Events
 from clipstack.index.base import require_same_model
 from clipstack.index.schema import CollectionInfo
 from clipstack.retry import RetryPolicy
@@ -22,16 +22,16 @@ def model_for(
     collection: CollectionInfo | None,
     *,
     download: bool,
-    progress: Callable[[int, int], None] | None = None,
+    events: Events = SILENT,
 ) -> ModelInfo:
     """The model to use: the one the user named, else the collection's, else the default.
 
-    With `settings.encoder_url` it is the one the service there has.
+    With `settings.encoder_urls` it is the model that those services have.
 
     Args:
         collection: the collection the vectors are for, or None when it does not exist yet.
         download: fetch the model when it is not on this machine.
-        progress: called with bytes done and bytes in all while fetching.
+        events: reports a download.
 
     Raises:
         PrerequisiteError: the model is not on this machine and not to be had.
@@ -40,10 +40,10 @@ def model_for(
         UnreachableError: the service does not answer.
         UsageError: the service has another model than the one the user named.
     """
-    if settings.encoder_url:
+    if settings.encoder_urls:
         model = _model_of_service(settings)
     else:
-        model = _model_of_this_machine(settings, collection, download, progress)
+        model = _model_of_this_machine(settings, collection, download, events)
     if collection:
         _require_same_precision(settings, collection, model)
         require_same_model(collection, model)
@@ -54,41 +54,41 @@ def encoder_for(
     settings: Settings,
     model: ModelInfo,
     patience: RetryPolicy | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    events: Events = SILENT,
 ) -> Encoder:
-    """The model, loaded into this process, or as the services at `settings.encoder_url` have it.
+    """The model, loaded into this process, or as the services at `settings.encoder_urls` have it.
 
     Args:
         patience: with services that go away.
-        say: told what is done when loading takes a while.
+        events: reports what takes a while.
 
     Raises:
         PrerequisiteError: it can't be loaded.
         UnreachableError: the service does not answer.
         ClipstackError: the service has another model.
     """
-    if settings.encoder_url:
+    if settings.encoder_urls:
         return encoders.connect(
-            settings.encoder_url, settings.encoder_token, model=model, patience=patience
+            settings.encoder_urls, settings.encoder_token, model=model, patience=patience
         )
     encoder = encoders.load(
         model,
         device=settings.device,
         engine=settings.engine,
         precision=settings.precision,
-        say=say,
+        events=events,
     )
     _LAST[:] = [encoder]
     return encoder
 
 
 def _model_of_service(settings: Settings) -> ModelInfo:
-    encoder = encoders.connect(settings.encoder_url, settings.encoder_token)
+    encoder = encoders.connect(settings.encoder_urls, settings.encoder_token)
     encoder.close()
     model = encoder.info
     if not settings.is_default("model") and not _is_called(model, settings.model):
         raise UsageError(
-            f"the service at {settings.encoder_url} has the model {model.name}, "
+            f"the service at {' '.join(settings.encoder_urls)} has the model {model.name}, "
             f"not {settings.model}",
             hint=f"Leave out --model, or serve it: `clipstack serve --model {settings.model}`. "
             f"{settings.model} was asked for by {settings.origins['model']}.",
@@ -112,7 +112,7 @@ def _model_of_this_machine(
     settings: Settings,
     collection: CollectionInfo | None,
     download: bool,
-    progress: Callable[[int, int], None] | None,
+    events: Events,
 ) -> ModelInfo:
     from clipstack.encoders.models.catalog import describe, resolve
 
@@ -121,7 +121,7 @@ def _model_of_this_machine(
         name = collection.model
         if collection.revision and "@" not in name:
             name = f"{name}@{collection.revision}"
-    folder = resolve(name, download=download, progress=progress)
+    folder = resolve(name, download=download, events=events)
     if folder.source == "folder":  # the collection remembers the name, wherever it is used
         folder = replace(folder, name=str(folder.path))
     return _at_precision(settings, describe(folder), collection.fingerprint if collection else "")
@@ -155,7 +155,7 @@ def _require_same_precision(
         kind = f"of {model.name!r} that are not int8"
     elif model.quantized_from:
         kind = f"of another int8 than {model.name!r} has here, or of another model"
-    elif collection.fingerprint in {one.fingerprint for one in int8_store.of(model)}:
+    elif collection.fingerprint in {one.fingerprint for one in int8_store.towers_of(model)}:
         kind = f"of {model.name!r} as int8"
     else:
         return

@@ -1,4 +1,4 @@
-"""A service that went away in; the time it has to come back in, and who is told, out."""
+"""Waiting for a service that is unavailable: backoff, deadline, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
+from clipstack.events import SILENT, Events
 
-_SPEAK_AFTER = 1.0
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 5.0
+_REPORT_AFTER = 1.0
 
 
-class Waiting(Protocol):
-    """Who wants to know that something waits for a service; called from any thread."""
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Pauses between attempts, each longer than the one before.
 
-    def waiting(self, service: str, reason: str, left: float | None) -> None:
-        """`service` is away; said again and again, with the seconds it has left to come back.
+    Attributes:
+        first, longest: seconds; factor: between one pause and the next.
+    """
 
-        None for `left`: work goes on without it.
-        """
-        ...
+    first: float = 0.25
+    longest: float = 5.0
+    factor: float = 2.0
 
-    def resumed(self, service: str, seconds: float) -> None:
-        """`service` is back, after that long."""
-        ...
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after the attempt of that number, counted from 0."""
+        return min(self.longest, self.first * self.factor ** min(attempt, 100))
 
 
 class InterruptError(ClipstackError):
@@ -44,120 +45,116 @@ class InterruptError(ClipstackError):
 def deferred_sigint(interrupt: threading.Event) -> Iterator[None]:
     """Ctrl-C sets `interrupt`; a second Ctrl-C ends the process at once.
 
-    An exception in the midst of a call would leave locks of gRPC taken, and a thread that writes
-    would wait for them for ever.
+    An exception inside a gRPC call would leave its locks taken, and a writing thread would wait
+    for them forever.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def ask(_number: int, _frame: object) -> None:
+    def set_interrupt(_number: int, _frame: object) -> None:
         interrupt.set()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    before = signal.signal(signal.SIGINT, ask)
+    previous = signal.signal(signal.SIGINT, set_interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 class RetryPolicy:
-    """How long a command waits for a service that went away, and what ends it before.
+    """How long a command waits for an unavailable service, and what ends the wait early.
 
     Args:
-        seconds: for each time that one is away.
-        events: who is told.
-        hint: what to do when it did not come back, in place of the error's own.
+        seconds: the longest wait, for each outage.
+        events: reports every outage that lasts.
+        hint: what to do when the service does not come back; replaces the error's own hint.
 
     Attributes:
-        stop: set by Ctrl-C; ends every wait with Interrupted.
+        stop: set by Ctrl-C; ends every wait with InterruptError.
     """
 
-    def __init__(self, seconds: float, events: Waiting | None = None, *, hint: str = "") -> None:
+    def __init__(self, seconds: float, events: Events = SILENT, *, hint: str = "") -> None:
         self.seconds = seconds
+        self.events = events
         self.hint = hint
         self.stop = threading.Event()
-        self._events = events
 
     def outage(self, service: str) -> Outage:
-        """Keeps the time for `service`, a name such as "Milvus"."""
+        """The timer for outages of `service`, a name such as "Milvus"."""
         return Outage(self, service)
-
-    def waiting(self, service: str, reason: str, left: float | None) -> None:
-        """Tell who wants to know."""
-        if self._events:
-            self._events.waiting(service, reason, left)
-
-    def resumed(self, service: str, seconds: float) -> None:
-        """Tell who wants to know."""
-        if self._events:
-            self._events.resumed(service, seconds)
 
 
 class Outage:
-    """One service's absence, as all threads that talk to it see it: from the first failure to the
-    next success."""
+    """One service's outage, from the first failure to the next success, shared by all threads
+    that call the service."""
 
-    def __init__(self, patience: RetryPolicy, service: str) -> None:
-        self._patience = patience
+    def __init__(self, policy: RetryPolicy, service: str) -> None:
+        self._policy = policy
         self._service = service
+        self._backoff = Backoff()
         self._lock = threading.Lock()
         self._since: float | None = None
-        self._spoke = False
+        self._reported = False
 
     @property
-    def lasts(self) -> bool:
-        """Whether the service is away."""
+    def is_ongoing(self) -> bool:
+        """Whether the service is unavailable."""
         return self._since is not None
 
     def began(self) -> float:
-        """Remember that the service failed; returns the seconds that it has left."""
+        """Record that the service failed; returns the seconds that are left of the wait."""
         with self._lock:
             if self._since is None:
                 self._since = time.monotonic()
-            return self._since + self._patience.seconds - time.monotonic()
+            return self._since + self._policy.seconds - time.monotonic()
 
     def over(self) -> None:
-        """The service answered."""
+        """Record that the service answered."""
         if self._since is None:
             return
         with self._lock:
-            since, spoke = self._since, self._spoke
-            self._since, self._spoke = None, False
-        if spoke and since is not None:
-            self._patience.resumed(self._service, time.monotonic() - since)
+            since, reported = self._since, self._reported
+            self._since, self._reported = None, False
+        if reported and since is not None:
+            self._policy.events.resumed(self._service, time.monotonic() - since)
 
-    def wait(self, problem: ClipstackError, attempt: int, asked: float = 0.0) -> None:
-        """Wait before the next attempt; `attempt` counts from 0, `asked` is the service's wish.
+    def wait(self, error: ClipstackError, attempt: int, retry_after: float = 0.0) -> None:
+        """Wait before the next attempt.
+
+        Args:
+            error: how the last attempt failed.
+            attempt: the number of that attempt, counted from 0.
+            retry_after: seconds that the service asked to wait, at least.
 
         Raises:
-            UnreachableError: it was away for too long.
-            Interrupted: Ctrl-C.
+            UnreachableError: the service was unavailable for too long.
+            InterruptError: Ctrl-C.
         """
         left = self.began()
-        pause = max(asked, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt))
-        if asked > left or left <= 0:
-            raise self.gave_up(problem)
+        if retry_after > left or left <= 0:
+            raise self.gave_up(error)
+        pause = max(retry_after, self._backoff.pause(attempt))
         until = time.monotonic() + min(pause, left)
         while (rest := until - time.monotonic()) > 0:
-            self.tell(problem)
-            if self._patience.stop.wait(min(rest, 1.0)):
+            self.report(error)
+            if self._policy.stop.wait(min(rest, 1.0)):
                 raise InterruptError
 
-    def tell(self, problem: ClipstackError) -> None:
-        """Say that the service is away, unless that is too short to be worth a word."""
+    def report(self, error: ClipstackError) -> None:
+        """Report the outage, unless it has been too short to mention."""
         left = self.began()
-        if self._patience.seconds - left >= _SPEAK_AFTER:
-            self._spoke = True
-            self._patience.waiting(self._service, problem.message, max(0.0, left))
+        if self._policy.seconds - left >= _REPORT_AFTER:
+            self._reported = True
+            self._policy.events.waiting(self._service, error.message, max(0.0, left))
 
-    def gave_up(self, problem: ClipstackError) -> ClipstackError:
-        """The error that ends the command: `problem`, and for how long it was waited for."""
-        waited = self._patience.seconds - self.began()
-        if waited < _SPEAK_AFTER:
-            return problem
+    def gave_up(self, error: ClipstackError) -> ClipstackError:
+        """The error that ends the command: `error`, and how long the wait was."""
+        waited = self._policy.seconds - self.began()
+        if waited < _REPORT_AFTER:
+            return error
         return UnreachableError(
-            f"{self._service}: away for {waited:.0f} s: {problem.message}",
-            hint=self._patience.hint or problem.hint,
+            f"{self._service}: away for {waited:.0f} s: {error.message}",
+            hint=self._policy.hint or error.hint,
         )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from clipstack.errors import NotFoundError, UsageError
-from clipstack.index.base import Collection, Tagged
+from clipstack.events import Events
+from clipstack.index.base import Collection, PictureTags
 from clipstack.index.connect import connect
-from clipstack.index.filters.syntax import under
-from clipstack.index.keywords import check_tag, folded
+from clipstack.index.derived_fields import check_tag, fold_case
+from clipstack.index.filters.syntax import below_folder
 from clipstack.index.schema import row_id
 from clipstack.settings import Settings
 
@@ -34,7 +35,7 @@ class TagResult:
     """
 
     collection: str
-    pictures: list[Tagged]
+    pictures: list[PictureTags]
     changed: frozenset[str]
     missing: list[str]
 
@@ -46,7 +47,7 @@ def tag(
     *,
     add: Sequence[str] = (),
     remove: Sequence[str] = (),
-    note: Callable[[str], None],
+    events: Events,
 ) -> TagResult:
     """Add tags to pictures of `settings.collection`, and take others away.
 
@@ -59,13 +60,15 @@ def tag(
     """
     adds = [check_tag(one, "--add") for one in add]
     removes = [check_tag(one, "--remove") for one in remove]
-    if both := {folded(one) for one in adds} & {folded(one) for one in removes}:
+    if both := {fold_case(one) for one in adds} & {fold_case(one) for one in removes}:
         raise UsageError(f"{', '.join(sorted(both))}: to be added and removed at once")
     names = list(dict.fromkeys(_names(given, stdin)))
     if not names:
         return TagResult(settings.collection, [], frozenset(), [])
     with connect(settings) as index:
-        collection = index.collection(settings.collection, patience=settings.patience, note=note)
+        collection = index.collection(
+            settings.collection, patience=settings.patience, events=events
+        )
         name = collection.info.name
         pictures, missing = _find(collection, names)
         if not pictures:
@@ -83,7 +86,7 @@ def tag(
     return TagResult(name, pictures, frozenset(changes), missing)
 
 
-def count(settings: Settings, note: Callable[[str], None]) -> list[tuple[str, int]]:
+def count(settings: Settings, events: Events) -> list[tuple[str, int]]:
     """Every tag in `settings.collection`, as it is mostly written, and on how many pictures; the
     most used first.
 
@@ -92,10 +95,12 @@ def count(settings: Settings, note: Callable[[str], None]) -> list[tuple[str, in
     """
     spellings: dict[str, Counter[str]] = {}
     with connect(settings) as index:
-        collection = index.collection(settings.collection, patience=settings.patience, note=note)
-        for picture in collection.all_tagged():
+        collection = index.collection(
+            settings.collection, patience=settings.patience, events=events
+        )
+        for picture in collection.all_picture_tags():
             for tag in picture.tags:
-                spellings.setdefault(folded(tag), Counter())[tag] += 1
+                spellings.setdefault(fold_case(tag), Counter())[tag] += 1
     counts = [(_mostly(written), written.total()) for written in spellings.values()]
     return sorted(counts, key=lambda item: (-item[1], item[0]))
 
@@ -104,22 +109,22 @@ def _mostly(written: Counter[str]) -> str:
     return min(written, key=lambda tag: (-written[tag], tag))
 
 
-def _find(collection: Collection, given: Sequence[str]) -> tuple[list[Tagged], list[str]]:
+def _find(collection: Collection, given: Sequence[str]) -> tuple[list[PictureTags], list[str]]:
     """The pictures meant, in order and each once, and what of `given` means none.
 
     Args:
         given: ids, and absolute paths of pictures and of folders, whose every picture is meant.
     """
-    pictures: dict[str, Tagged] = {}
+    pictures: dict[str, PictureTags] = {}
     missing: list[str] = []
     for start in range(0, len(given), _READ):
         chunk = given[start : start + _READ]
         ids = {one: row_id(one) if one.startswith("/") else one for one in chunk}
-        stored = collection.tagged(sorted(set(ids.values())))
+        stored = collection.picture_tags(sorted(set(ids.values())))
         for one in chunk:
             meant = [stored[ids[one]]] if ids[one] in stored else []
             if not meant and one.startswith("/"):
-                meant = list(collection.all_tagged(under(one)))
+                meant = list(collection.all_picture_tags(below_folder(one)))
             if not meant:
                 missing.append(one)
             for picture in meant:
@@ -128,7 +133,7 @@ def _find(collection: Collection, given: Sequence[str]) -> tuple[list[Tagged], l
 
 
 def _changes(
-    pictures: Sequence[Tagged], add: Sequence[str], remove: Sequence[str]
+    pictures: Sequence[PictureTags], add: Sequence[str], remove: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     """By id, the new tags of the pictures whose tags change when some are added and removed,
     whatever their case.
@@ -136,12 +141,12 @@ def _changes(
     Raises:
         UsageError: a picture would have more than `MOST_TAGS`.
     """
-    away = set(map(folded, remove))
+    away = set(map(fold_case, remove))
     changes: dict[str, tuple[str, ...]] = {}
     for picture in pictures:
-        kept = {folded(tag): tag for tag in picture.tags if folded(tag) not in away}
+        kept = {fold_case(tag): tag for tag in picture.tags if fold_case(tag) not in away}
         for tag in add:
-            kept.setdefault(folded(tag), tag)
+            kept.setdefault(fold_case(tag), tag)
         if len(kept) > MOST_TAGS:
             raise UsageError(f"{picture.path}: more than {MOST_TAGS} tags")
         if (tags := tuple(kept.values())) != picture.tags:

@@ -30,11 +30,11 @@ def use(
     from clipstack.output import target_views
     from clipstack.settings import target_info
 
-    chosen = target_info.use(name, config=state.config)
-    state.out.show(target_views.target(chosen.target))
-    if chosen.overruled_by:
+    change = target_info.use(name, config=state.config)
+    state.out.show(target_views.target_details(change.target))
+    if change.overridden_by:
         state.out.warn(
-            f"{chosen.overruled_by} asks for another target, which goes before this choice."
+            f"{change.overridden_by} asks for another target, which goes before this choice."
         )
     state.out.hint("See whether it answers with `clipstack health`.")
 
@@ -52,4 +52,4 @@ def show(
     from clipstack.settings import target_info
 
     loaded = state.settings(target=name) if name else state.settings()
-    state.out.show(target_views.target(target_info.describe(loaded)))
+    state.out.show(target_views.target_details(target_info.describe(loaded)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from clipstack.events import SILENT, Events
 
+if TYPE_CHECKING:
     from clipstack.encoders.base import LocalEncoder, ModelInfo
     from clipstack.encoders.remote.encoder import RemoteEncoder
     from clipstack.retry import RetryPolicy
@@ -19,7 +19,7 @@ def load(
     engine: str = "auto",
     precision: str = "auto",
     download: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    events: Events = SILENT,
 ) -> LocalEncoder:
     """Load a model into an engine of this process; heavy imports happen here.
 
@@ -30,7 +30,7 @@ def load(
         precision: "auto", "fp32", "bf16" (CPUs that have it), "fp16" (CUDA) or "int8" (where
             one was accepted; see `quantized.py`).
         download: for a name, fetch a hub's model that is not in the cache.
-        say: told what is done when it takes a while.
+        events: reports what takes a while.
 
     Raises:
         PrerequisiteError: the model is missing, incomplete or not a dual encoder; the engine,
@@ -46,7 +46,7 @@ def load(
     if choose(engine, device) == "openvino":
         from clipstack.encoders.openvino.encoder import OpenVinoEncoder
 
-        return OpenVinoEncoder(info, precision, say)
+        return OpenVinoEncoder(info, precision, events)
     from clipstack.encoders.torch.encoder import TorchEncoder
 
     return TorchEncoder(info, device=device, precision=precision)
@@ -68,7 +68,7 @@ def int8(model: ModelInfo, engine: str = "auto", fingerprint: str = "") -> Model
 
 
 def connect(
-    urls: str,
+    urls: tuple[str, ...],
     token: str = "",
     *,
     model: ModelInfo | None = None,
@@ -77,7 +77,7 @@ def connect(
     """Running services as an encoder.
 
     Args:
-        urls: of one service, or of several with spaces between them.
+        urls: of one service or several.
         token: what they ask for, or "".
         model: what they must serve; somebody asked them already, so they get `patience` at once.
         patience: how long to go on when none of them answers any more.
@@ -98,7 +98,7 @@ def connect(
     if model is not None and encoder.info.fingerprint != model.fingerprint:
         encoder.close()
         raise ClipstackError(
-            f"the service at {urls} has another model now than when this began",
+            f"the service at {' '.join(urls)} has another model now than when this began",
             hint="Run this command again.",
         )
     return encoder

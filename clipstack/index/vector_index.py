@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,19 +16,8 @@ class VectorIndex:
 
     Attributes:
         type: AUTOINDEX (the target chooses), HNSW, IVF_FLAT, DISKANN or FLAT (exact).
-        params: its own, such as M; what is left out is Milvus' or ours.
+        params: its own, such as M; missing ones have defaults.
     """
 
     type: str = AUTOINDEX
     params: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, type: str, params: str) -> VectorIndex:
-        """From the settings `index` and `index_params` (JSON, or "")."""
-        return cls(type, parameters(params))
-
-
-def parameters(text: str) -> dict[str, Any]:
-    """A setting that holds parameters as JSON, or "" for none."""
-    found: dict[str, Any] = json.loads(text) if text else {}
-    return found

@@ -1,21 +1,22 @@
-"""An import by the settings: opens the collection and the model that the pipeline runs on."""
+"""Imports into the collection, with the model, that the settings name."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 from clipstack.errors import ClipstackError, ImageError, UsageError
+from clipstack.events import SILENT, Events
 from clipstack.images.decode import Limits
 from clipstack.images.scan import scan
 from clipstack.index.base import Collection, Index, require_same_model
-from clipstack.index.connect import connect, is_there
+from clipstack.index.connect import connect, index_exists
 from clipstack.index.naming import check_name
 from clipstack.index.vector_index import VectorIndex
-from clipstack.ingest.pipeline import Events, Found, Summary, ingest, plan
+from clipstack.ingest.pipeline import ImportSummary, Scanned, ingest, plan
 from clipstack.model_selection import encoder_for, model_for
 from clipstack.retry import RetryPolicy
 from clipstack.settings import Settings
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ImportRequest:
     """What to import.
 
     Attributes:
         sources: folders, files, globs, or "-" for a list of paths on `stdin`.
-        recursive: look into folders' subfolders.
-        dry_run: only say what would be done.
+        recursive: include subfolders.
+        dry_run: only predict what an import would do.
         fail_fast: stop at the first file that fails.
     """
 
@@ -43,17 +44,7 @@ class Request:
     fail_fast: bool = False
 
 
-class Progress(Events, Protocol):
-    """Events of an import, and the number of files in all once it is known."""
-
-    total: int | None
-
-    def note(self, text: str) -> None:
-        """Something good to know."""
-        ...
-
-
-_STAYS = (
+_HINT = (
     "What is imported stays; run the same command again to finish the rest. "
     "`clipstack health` says how the services are."
 )
@@ -61,92 +52,90 @@ _STAYS = (
 
 def run(
     settings: Settings,
-    request: Request,
-    progress: Progress,
-    download: Callable[[int, int], None] | None = None,
+    request: ImportRequest,
+    events: Events = SILENT,
     *,
     count: bool = False,
-) -> Summary:
-    """Import into `settings.collection`, made when it does not exist.
+) -> ImportSummary:
+    """Import into `settings.collection`, which is created if it does not exist.
 
     Args:
-        download: called with bytes done and bytes in all while the model is fetched.
-        count: also count the files, beside the import, to tell `progress` the total.
+        events: reports files and their outcomes, outages, downloads and what takes a while.
+        count: also count the files, in another thread, to report the total.
 
     Raises:
         NotFoundError: a source does not exist.
-        UsageError: the collection exists with another metric than asked for.
-        PrerequisiteError: the model is not on this machine and not to be had.
+        UsageError: the collection exists with another metric than requested.
+        PrerequisiteError: the model is not on this machine and can't be downloaded.
         ClipstackError: the collection holds another model's vectors.
     """
     check_name(settings.collection)
     stop = threading.Event()
     if count and "-" not in request.sources:
-        threading.Thread(target=_count, args=(request, progress, stop), daemon=True).start()
+        threading.Thread(target=_count, args=(request, events, stop), daemon=True).start()
     try:
         if request.dry_run:
-            return _plan(settings, request, progress)
-        patience = RetryPolicy(settings.patience, progress, hint=_STAYS)
-        with connect(settings, create=True, patience=patience) as index:
-            collection, model = _collection(settings, index, download, progress.note)
+            return _plan(settings, request, events)
+        retry_policy = RetryPolicy(settings.patience, events, hint=_HINT)
+        with connect(settings, create=True, patience=retry_policy) as index:
+            collection, model = _collection(settings, index, events)
             limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
             return ingest(
-                _found(request),
+                _scanned(request),
                 collection,
                 model,
-                partial(_encoder, settings, model, patience, progress.note),
-                # Enough to keep every service of a fleet busy.
-                batch_size=settings.batch_size * max(1, len(settings.encoder_url.split())),
+                partial(_encoder, settings, model, retry_policy, events),
+                # Enough to keep every encoder service busy.
+                batch_size=settings.batch_size * max(1, len(settings.encoder_urls)),
                 limits=limits,
-                events=progress,
+                events=events,
                 fail_fast=request.fail_fast,
-                interrupt=patience.stop,
+                interrupt=retry_policy.stop,
             )
     finally:
         stop.set()
 
 
 def _encoder(
-    settings: Settings, model: ModelInfo, patience: RetryPolicy, note: Callable[[str], None]
+    settings: Settings, model: ModelInfo, retry_policy: RetryPolicy, events: Events
 ) -> Encoder:
-    """The model, ready for pictures."""
-    encoder = encoder_for(settings, model, patience=patience, say=note)
+    """The encoder, warmed up."""
+    encoder = encoder_for(settings, model, patience=retry_policy, events=events)
     encoder.warm_up()
     return encoder
 
 
-def _plan(settings: Settings, request: Request, progress: Progress) -> Summary:
+def _plan(settings: Settings, request: ImportRequest, events: Events) -> ImportSummary:
     name = settings.collection
-    if not is_there(settings):
-        return plan(_found(request), None, progress)
+    if not index_exists(settings):
+        return plan(_scanned(request), None, events)
     with connect(settings) as index:
         collection = None
         if index.exists(name):
-            collection = index.collection(name, patience=settings.patience, note=progress.note)
-        return plan(_found(request), collection, progress)
+            collection = index.collection(name, patience=settings.patience, events=events)
+        return plan(_scanned(request), collection, events)
 
 
 def _collection(
     settings: Settings,
     index: Index,
-    download: Callable[[int, int], None] | None,
-    note: Callable[[str], None],
+    events: Events,
 ) -> tuple[Collection, ModelInfo]:
     """The collection to import into, and its model."""
     info = _existing(settings, index)
     if info is None:
-        index.check_vector_index(_vector_index(settings))
-    model = model_for(settings, info, download=True, progress=download)
+        index.resolve_vector_index(_vector_index(settings))
+    model = model_for(settings, info, download=True, events=events)
     if info is None:
-        info = _created(settings, index, model)
-    return index.collection(info.name, patience=settings.patience, note=note), model
+        info = _create(settings, index, model)
+    return index.collection(info.name, patience=settings.patience, events=events), model
 
 
 def _existing(settings: Settings, index: Index) -> CollectionInfo | None:
-    """The collection as it is, where there is one.
+    """The collection, or None if it does not exist.
 
     Raises:
-        UsageError: it has another metric, or another index on vectors, than asked for.
+        UsageError: it has another metric or vector index than requested.
     """
     name = settings.collection
     if not index.exists(name):
@@ -158,18 +147,18 @@ def _existing(settings: Settings, index: Index) -> CollectionInfo | None:
             hint="A collection keeps its metric. Import into another with --collection NAME.",
         )
     if settings.origins.get("index") == "--index":
-        wanted = index.check_vector_index(_vector_index(settings))
-        have = index.describe(info.name).index
-        if have and have.type != wanted.type:
+        requested = index.resolve_vector_index(_vector_index(settings))
+        actual = index.describe(info.name).index
+        if actual and actual.type != requested.type:
             raise UsageError(
-                f"collection {info.name!r} has the index {have.type}, not {wanted.type}",
+                f"collection {info.name!r} has the index {actual.type}, not {requested.type}",
                 hint="A collection keeps its index. Import into another with --collection NAME.",
             )
     return info
 
 
-def _created(settings: Settings, index: Index, model: ModelInfo) -> CollectionInfo:
-    """A new collection, or the one that another import has made meanwhile."""
+def _create(settings: Settings, index: Index, model: ModelInfo) -> CollectionInfo:
+    """Create the collection, unless another import has done so meanwhile."""
     try:
         return index.create(settings.collection, model, settings.metric, _vector_index(settings))
     except ClipstackError:
@@ -181,11 +170,11 @@ def _created(settings: Settings, index: Index, model: ModelInfo) -> CollectionIn
 
 
 def _vector_index(settings: Settings) -> VectorIndex:
-    return VectorIndex.of(settings.index, settings.index_params)
+    return VectorIndex(settings.index, settings.index_params)
 
 
-def _found(request: Request) -> Iterator[Found]:
-    """What the scan finds, and its errors in their place."""
+def _scanned(request: ImportRequest) -> Iterator[Scanned]:
+    """The files of a scan, with its errors in between."""
     errors: list[ImageError] = []
     for file in scan(
         request.sources,
@@ -199,10 +188,10 @@ def _found(request: Request) -> Iterator[Found]:
     yield from errors
 
 
-def _count(request: Request, progress: Progress, stop: threading.Event) -> None:
+def _count(request: ImportRequest, events: Events, stop: threading.Event) -> None:
     total = 0
-    for _ in _found(request):
+    for _ in _scanned(request):
         total += 1
         if stop.is_set():
             return
-    progress.total = total
+    events.set_total(total)

@@ -1,8 +1,8 @@
-"""An import: files are scanned, decoded, encoded and written as rows, side by side.
+"""The stages of an import, in parallel: files are decoded, encoded and written as rows.
 
-Decoding runs in threads, encoding in the caller's, writing in one more. Every queue is bounded,
-so memory does not grow with the number of files. What is written stays written: an import that
-is killed goes on where it was when it is started again.
+Decoding runs in a pool of threads, encoding in the caller's thread, writing in another one. Every
+queue is bounded, so memory does not grow with the number of files. What is written stays written:
+an import that was killed resumes when it is started again.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from clipstack.encoders.base import Encoder, ModelInfo
 from clipstack.errors import ClipstackError, ImageError
+from clipstack.events import Events
 from clipstack.images.scan import ImageFile
-from clipstack.index.base import Collection, Known
+from clipstack.index.base import Collection, FileSignature
 from clipstack.index.schema import Row, row_id
 from clipstack.ingest.writer import Writer
-from clipstack.retry import InterruptError, Waiting, deferred_sigint
+from clipstack.retry import InterruptError, deferred_sigint
 
 if TYPE_CHECKING:
     from clipstack.images.decode import Limits, Picture
     from clipstack.index.schema import Vector
 
-_LOOKUP = 500
-_REMEMBERED = 4096
+_FILES_PER_LOOKUP = 500
+_CACHED_VECTORS = 4096
 
-
-Found: TypeAlias = ImageFile | ImageError
-"""What a scan finds: a file, or why one can't be had."""
+Scanned: TypeAlias = ImageFile | ImageError
+"""A file that a scan found, or why it can't be used."""
 
 
 class Outcome(StrEnum):
@@ -50,16 +50,16 @@ class Outcome(StrEnum):
 
 
 @dataclass(slots=True)
-class Summary:
-    """What an import did.
+class ImportSummary:
+    """The result of an import.
 
     Attributes:
-        counts: files by outcome, only those whose rows are safely written.
-        failures: every file that could not be read, with its reason.
-        encoded: pictures that went through the model; the rest of the new and changed ones are
-            byte-identical to others.
+        counts: files by outcome; new and changed ones count once their rows are written.
+        failures: the files that could not be read, with the reasons.
+        encoded: pictures that went through the model; the other new and changed ones have the
+            same bytes as one of these or of the collection.
         seconds: wall time.
-        interrupted: stopped by Ctrl-C; stopped: ended at the first failure because asked to.
+        interrupted: stopped by Ctrl-C; stopped: ended at the first failure, as requested.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -70,24 +70,24 @@ class Summary:
     stopped: bool = False
 
 
-class Events(Waiting, Protocol):
-    """Who wants to know how far an import is, and what it waits for."""
-
-    def done(self, outcome: Outcome, count: int) -> None:
-        """`count` more files ended as `outcome`."""
-        ...
-
-
 class Candidate(NamedTuple):
-    """A file that is new, or not as the collection knows it."""
+    """A file to read: it is new, or its size or time differ from those in the collection.
+
+    Attributes:
+        stored: what the collection has of the file, None if it is new.
+    """
 
     file: ImageFile
     id: str
-    known: Known | None
+    stored: FileSignature | None
 
 
-class Prepared(NamedTuple):
-    """A file that was read and decoded."""
+class DecodedFile(NamedTuple):
+    """A decoded file.
+
+    Attributes:
+        digest: BLAKE2b of its bytes, 32 hexadecimal digits.
+    """
 
     candidate: Candidate
     digest: str
@@ -95,20 +95,21 @@ class Prepared(NamedTuple):
 
     @property
     def outcome(self) -> Outcome:
-        known = self.candidate.known
-        if known is None:
+        """What becomes of the file once it is written."""
+        stored = self.candidate.stored
+        if stored is None:
             return Outcome.NEW
-        return Outcome.UNCHANGED if known.digest == self.digest else Outcome.CHANGED
+        return Outcome.UNCHANGED if stored.digest == self.digest else Outcome.CHANGED
 
 
-def plan(files: Iterable[Found], collection: Collection | None, events: Events) -> Summary:
-    """What an import would do, from names, sizes and times alone; nothing is decoded or written.
+def plan(files: Iterable[Scanned], collection: Collection | None, events: Events) -> ImportSummary:
+    """Predict what an import would do, from paths, sizes and times alone.
 
     Args:
-        collection: None when it does not exist yet.
+        collection: None if it does not exist yet.
     """
     started = time.monotonic()
-    summary = Summary()
+    summary = ImportSummary()
     for item in _compare(files, collection):
         if isinstance(item, int):
             _count(summary, events, Outcome.UNCHANGED, item)
@@ -116,13 +117,13 @@ def plan(files: Iterable[Found], collection: Collection | None, events: Events) 
             summary.failures.append(item)
             _count(summary, events, Outcome.FAILED, 1)
         else:
-            _count(summary, events, Outcome.CHANGED if item.known else Outcome.NEW, 1)
+            _count(summary, events, Outcome.CHANGED if item.stored else Outcome.NEW, 1)
     summary.seconds = time.monotonic() - started
     return summary
 
 
 def ingest(
-    files: Iterable[Found],
+    files: Iterable[Scanned],
     collection: Collection,
     model: ModelInfo,
     load: Callable[[], Encoder],
@@ -132,16 +133,19 @@ def ingest(
     events: Events,
     fail_fast: bool = False,
     interrupt: threading.Event | None = None,
-) -> Summary:
-    """Bring every picture of `files` into `collection`, once.
+) -> ImportSummary:
+    """Import `files` into `collection`.
 
-    A file whose path, size and time are known costs nothing more; one whose bytes are known under
-    any path costs no encoding. Ctrl-C writes what is encoded and returns with `interrupted` set.
+    A file whose path, size and time are those in the collection is not read; one whose bytes are
+    in the collection under any path is not encoded. Ctrl-C writes what is encoded and returns
+    with `interrupted` set.
 
     Args:
-        load: loads the encoder; called at most once, and only if something must be encoded.
+        load: loads the encoder; called at most once, and only if there are files to read.
         batch_size: pictures encoded at once.
-        interrupt: set by Ctrl-C, for those who wait for something.
+        events: reports the outcome of each file.
+        fail_fast: end at the first file that can't be read.
+        interrupt: set by Ctrl-C; ends waits elsewhere.
 
     Raises:
         ClipstackError: the encoder or the index failed; what was written before stays.
@@ -149,12 +153,12 @@ def ingest(
     started = time.monotonic()
     interrupt = interrupt or threading.Event()
     with deferred_sigint(interrupt):
-        run = _Run(collection, model, load, batch_size, limits, events, fail_fast, interrupt)
+        run = _ImportRun(collection, model, load, batch_size, limits, events, fail_fast, interrupt)
         try:
             with contextlib.suppress(InterruptError):
                 run.run(files)
         except BaseException:
-            with contextlib.suppress(ClipstackError):  # what failed first is what matters
+            with contextlib.suppress(ClipstackError):  # the first failure is the one to raise
                 run.close()
             raise
         with contextlib.suppress(InterruptError):
@@ -165,37 +169,36 @@ def ingest(
 
 
 def _compare(
-    files: Iterable[Found], collection: Collection | None
+    files: Iterable[Scanned], collection: Collection | None
 ) -> Iterator[int | Candidate | ImageError]:
-    """Tell which files are new or seem changed: candidates, errors, and numbers of files that are
-    as the collection knows them."""
-    rest = iter(files)
-    while chunk := list(islice(rest, _LOOKUP)):
+    """Sort out files to read: yields candidates, errors, and counts of unchanged files."""
+    remaining = iter(files)
+    while chunk := list(islice(remaining, _FILES_PER_LOOKUP)):
         ids = [row_id(item.path) if isinstance(item, ImageFile) else "" for item in chunk]
-        known = collection.known([id for id in ids if id]) if collection else {}
+        stored = collection.file_signatures([id for id in ids if id]) if collection else {}
         unchanged = 0
         items: list[Candidate | ImageError] = []
         for id, file in zip(ids, chunk, strict=True):
             if isinstance(file, ImageError):
                 items.append(file)
                 continue
-            before = known.get(id)
-            if before and before.size == file.size and before.mtime_ns == file.mtime_ns:
+            signature = stored.get(id)
+            if signature and (signature.size, signature.mtime_ns) == (file.size, file.mtime_ns):
                 unchanged += 1
             else:
-                items.append(Candidate(file, id, before))
+                items.append(Candidate(file, id, signature))
         if unchanged:
             yield unchanged
         yield from items
 
 
-def _count(summary: Summary, events: Events, outcome: Outcome, count: int) -> None:
+def _count(summary: ImportSummary, events: Events, outcome: Outcome, count: int) -> None:
     summary.counts[outcome] += count
-    events.done(outcome, count)
+    events.advance(count, outcome)
 
 
-class _Run:
-    """One import: the stages and what flows between them."""
+class _ImportRun:
+    """The stages of one import, and what flows between them."""
 
     def __init__(
         self,
@@ -208,7 +211,7 @@ class _Run:
         fail_fast: bool,
         interrupt: threading.Event,
     ) -> None:
-        self.summary = Summary()
+        self.summary = ImportSummary()
         self._interrupt = interrupt
         self._collection = collection
         self._model = model
@@ -221,21 +224,21 @@ class _Run:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._writer: Writer[Counter[Outcome]] = Writer(collection)
         self._encoder: Future[Encoder] | None = None
-        self._waiting: OrderedDict[str, list[Prepared]] = OrderedDict()
-        self._remembered: OrderedDict[str, Vector] = OrderedDict()
-        self._began_empty: bool | None = None
+        self._queued: OrderedDict[str, list[DecodedFile]] = OrderedDict()
+        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._was_empty: bool | None = None
 
-    def run(self, files: Iterable[Found]) -> None:
-        prepared = self._prepared(self._candidates(files))
-        while group := list(islice(prepared, self._batch_size)):
-            self._reuse_or_queue(group)
-            while len(self._waiting) >= self._batch_size and not self._interrupt.is_set():
+    def run(self, files: Iterable[Scanned]) -> None:
+        decoded = self._decoded(self._candidates(files))
+        while batch := list(islice(decoded, self._batch_size)):
+            self._reuse_or_queue(batch)
+            while len(self._queued) >= self._batch_size and not self._interrupt.is_set():
                 self._encode_batch()
-        while self._waiting and not self._interrupt.is_set():
+        while self._queued and not self._interrupt.is_set():
             self._encode_batch()
 
     def close(self) -> None:
-        """Stop the stages; what is on its way to the index still arrives."""
+        """Stop the stages, once the rows on their way to the index are written."""
         self._decoders.shutdown(wait=True, cancel_futures=True)
         try:
             self._count_written(self._writer.settled(0))
@@ -245,13 +248,13 @@ class _Run:
             self._close_encoder()
 
     def _close_encoder(self) -> None:
-        """Let go of the connections of a service."""
+        """Close the connections of a remote encoder."""
         if self._encoder and not self._encoder.cancelled() and not self._encoder.exception():
             close = getattr(self._encoder.result(), "close", None)
             if close:
                 close()
 
-    def _candidates(self, files: Iterable[Found]) -> Iterator[Candidate]:
+    def _candidates(self, files: Iterable[Scanned]) -> Iterator[Candidate]:
         for item in _compare(files, self._collection):
             if isinstance(item, int):
                 _count(self.summary, self._events, Outcome.UNCHANGED, item)
@@ -264,13 +267,13 @@ class _Run:
             if self._interrupt.is_set():
                 return
 
-    def _prepared(self, candidates: Iterator[Candidate]) -> Iterator[Prepared]:
-        """Decode ahead of the encoder by two batches, keeping the order."""
-        ahead: deque[Future[Prepared]] = deque()
+    def _decoded(self, candidates: Iterator[Candidate]) -> Iterator[DecodedFile]:
+        """Decode up to two batches ahead of the encoder, in order."""
+        ahead: deque[Future[DecodedFile]] = deque()
         while True:
             for candidate in islice(candidates, 2 * self._batch_size - len(ahead)):
                 self._start_loading()
-                ahead.append(self._decoders.submit(self._prepare, candidate))
+                ahead.append(self._decoders.submit(self._decode, candidate))
             if not ahead or self._interrupt.is_set():
                 return
             try:
@@ -284,13 +287,13 @@ class _Run:
         if self._encoder is None:
             self._encoder = self._loader.submit(self._load)
 
-    def _prepare(self, candidate: Candidate) -> Prepared:
+    def _decode(self, candidate: Candidate) -> DecodedFile:
         from clipstack.images.decode import decode, read_file
 
         path = candidate.file.path
         data = read_file(path, self._limits)
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        return Prepared(
+        return DecodedFile(
             candidate, digest, decode(data, self._model.geometry, self._limits, path=path)
         )
 
@@ -299,23 +302,24 @@ class _Run:
         self.summary.stopped = self.summary.stopped or self._fail_fast
         _count(self.summary, self._events, Outcome.FAILED, 1)
 
-    def _reuse_or_queue(self, group: Sequence[Prepared]) -> None:
-        """Write at once what has a vector already; queue the rest by digest for the encoder."""
-        unseen = {p.digest for p in group} - self._remembered.keys() - self._waiting.keys()
-        if self._began_empty is None:
-            self._began_empty = self._collection.is_empty()
-        # What this import wrote into an empty collection it remembers. What another import writes
+    def _reuse_or_queue(self, files: Sequence[DecodedFile]) -> None:
+        """Write the files whose vectors exist already; queue the others, by digest, for the
+        encoder."""
+        unseen = {file.digest for file in files} - self._vectors.keys() - self._queued.keys()
+        if self._was_empty is None:
+            self._was_empty = self._collection.is_empty()
+        # This import caches all that it wrote into an empty collection. What another import writes
         # there meanwhile may be encoded once more; the vectors are the same.
-        if self._began_empty and len(self._remembered) < _REMEMBERED:
+        if self._was_empty and len(self._vectors) < _CACHED_VECTORS:
             unseen = set()
         for digest, vector in self._collection.vectors_by_digest(unseen).items():
-            self._remember(digest, vector)
-        ready: list[tuple[Prepared, Vector]] = []
-        for item in group:
-            if item.digest in self._remembered:
-                ready.append((item, self._remembered[item.digest]))
+            self._cache_vector(digest, vector)
+        ready: list[tuple[DecodedFile, Vector]] = []
+        for file in files:
+            if file.digest in self._vectors:
+                ready.append((file, self._vectors[file.digest]))
             else:
-                self._waiting.setdefault(item.digest, []).append(item)
+                self._queued.setdefault(file.digest, []).append(file)
         self._write(ready)
 
     def _encode_batch(self) -> None:
@@ -323,29 +327,29 @@ class _Run:
 
         assert self._encoder is not None
         encoder = self._encoder.result()
-        batch = list(islice(self._waiting.items(), self._batch_size))
-        vectors = encoder.encode_images(np.stack([same[0].picture.pixels for _, same in batch]))
+        batch = list(islice(self._queued.items(), self._batch_size))
+        vectors = encoder.encode_images(np.stack([files[0].picture.pixels for _, files in batch]))
         self.summary.encoded += len(batch)
-        rows: list[tuple[Prepared, Vector]] = []
-        for (digest, same), vector in zip(batch, vectors, strict=True):
-            self._remember(digest, vector)
-            rows += [(item, vector) for item in same]
-            del self._waiting[digest]
+        rows: list[tuple[DecodedFile, Vector]] = []
+        for (digest, files), vector in zip(batch, vectors, strict=True):
+            self._cache_vector(digest, vector)
+            rows += [(file, vector) for file in files]
+            del self._queued[digest]
         self._write(rows)
 
-    def _remember(self, digest: str, vector: Vector) -> None:
-        self._remembered[digest] = vector
-        if len(self._remembered) > _REMEMBERED:
-            self._remembered.popitem(last=False)
+    def _cache_vector(self, digest: str, vector: Vector) -> None:
+        self._vectors[digest] = vector
+        if len(self._vectors) > _CACHED_VECTORS:
+            self._vectors.popitem(last=False)
 
-    def _write(self, items: Sequence[tuple[Prepared, Vector]]) -> None:
+    def _write(self, items: Sequence[tuple[DecodedFile, Vector]]) -> None:
         if not items:
             return
         now = int(time.time())
-        new = [_row(*item, now) for item in items if item[0].candidate.known is None]
-        old = [_row(*item, now) for item in items if item[0].candidate.known is not None]
-        outcomes = Counter(item.outcome for item, _ in items)
-        self._writer.write(new, old, outcomes)
+        new = [_row(*item, now) for item in items if item[0].candidate.stored is None]
+        replaced = [_row(*item, now) for item in items if item[0].candidate.stored is not None]
+        outcomes = Counter(file.outcome for file, _ in items)
+        self._writer.write(new, replaced, outcomes)
         self._count_written(self._writer.settled())
 
     def _count_written(self, written: Iterable[Counter[Outcome]]) -> None:
@@ -354,12 +358,12 @@ class _Run:
                 _count(self.summary, self._events, outcome, count)
 
 
-def _row(item: Prepared, vector: Vector, now: int) -> Row:
-    file, picture = item.candidate.file, item.picture
+def _row(decoded: DecodedFile, vector: Vector, now: int) -> Row:
+    file, picture = decoded.candidate.file, decoded.picture
     return Row(
-        id=item.candidate.id,
+        id=decoded.candidate.id,
         path=file.path,
-        digest=item.digest,
+        digest=decoded.digest,
         size=file.size,
         mtime_ns=file.mtime_ns,
         width=picture.width,

@@ -1,4 +1,4 @@
-"""A thread that writes rows to a collection, beside whatever else goes on."""
+"""A thread that writes rows to a collection."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from clipstack.index.schema import Row
 
 Tag = TypeVar("Tag")
 
-_IN_FLIGHT = 4
+_MAX_PENDING = 4
 
 
 class Writer(Generic[Tag]):
-    """One thread that writes to a collection, in order.
+    """Writes to a collection in order, in one thread.
 
-    Each write has a tag, given back when its rows are safely there.
+    Each write has a tag, which `settled` returns once the rows are written.
     """
 
     def __init__(self, collection: Collection) -> None:
@@ -26,15 +26,20 @@ class Writer(Generic[Tag]):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writes: deque[tuple[Tag, Future[None]]] = deque()
 
-    def write(self, new: Sequence[Row], old: Sequence[Row], tag: Tag) -> None:
-        """Write rows that are not stored yet, and rows in place of those with the same ids."""
-        self._writes.append((tag, self._thread.submit(self._upsert, new, old)))
+    def write(self, new: Sequence[Row], replaced: Sequence[Row], tag: Tag) -> None:
+        """Write rows.
 
-    def settled(self, allowed: int = _IN_FLIGHT) -> Iterator[Tag]:
-        """Tags of what is written; waits while more than `allowed` writes are on their way.
+        Args:
+            new: rows that are not in the collection yet.
+            replaced: rows in place of those with the same ids.
+        """
+        self._writes.append((tag, self._thread.submit(self._upsert, new, replaced)))
+
+    def settled(self, allowed: int = _MAX_PENDING) -> Iterator[Tag]:
+        """Yield the tags of finished writes; wait while more than `allowed` are pending.
 
         Raises:
-            ClipstackError: the first write that failed; those behind it are given up.
+            ClipstackError: a write failed; the ones after it are cancelled.
         """
         while self._writes and (len(self._writes) > allowed or self._writes[0][1].done()):
             tag, write = self._writes.popleft()
@@ -49,11 +54,11 @@ class Writer(Generic[Tag]):
             yield tag
 
     def close(self) -> None:
-        """End the thread; call it when everything is settled."""
+        """End the thread, once all writes are settled."""
         self._thread.shutdown()
 
-    def _upsert(self, new: Sequence[Row], old: Sequence[Row]) -> None:
+    def _upsert(self, new: Sequence[Row], replaced: Sequence[Row]) -> None:
         if new:
             self._collection.upsert(new, new=True)
-        if old:
-            self._collection.upsert(old)
+        if replaced:
+            self._collection.upsert(replaced)

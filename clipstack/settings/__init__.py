@@ -1,4 +1,4 @@
-"""Where a run's values come from: defaults, files, the target, the environment and flags."""
+"""Settings of a run: from defaults, files, the target, the environment and flags."""
 
 from clipstack.settings.directories import (
     PROJECT_FILE,
@@ -15,8 +15,7 @@ from clipstack.settings.fields import (
     NAMES,
     SECRET,
     Settings,
-    help_of,
-    shown,
+    display_value,
     template,
 )
 from clipstack.settings.layers import load
@@ -32,10 +31,9 @@ __all__ = [
     "cache_dir",
     "config_dir",
     "data_dir",
-    "help_of",
+    "display_value",
     "load",
     "project_file",
-    "shown",
     "template",
     "user_file",
 ]

@@ -1,4 +1,4 @@
-"""A path and its new content in; the file with all of it, or as it was, out."""
+"""Files that are replaced atomically."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pathlib import Path
 
 
 def replace(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
-    """Write a file anew, so that whoever reads it meanwhile, or is killed, has it whole.
+    """Replace the content of a file, so that readers see all of the old one or all of the new one,
+    even if this process is killed.
 
     Args:
         content: text is written as UTF-8.
-        mode: permissions of the file, which the umask narrows.
+        mode: permissions of the file, less the umask.
 
     Raises:
-        OSError: it can't be written; nothing is left behind.
+        OSError: the file can't be written; no temporary file is left behind.
     """
     data = content.encode() if isinstance(content, str) else content
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
             out.write(data)
-        fresh.replace(path)
+        temporary.replace(path)
     except BaseException:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""A kind of file in, the folder where this user keeps it out."""
+"""Folders of this user for data, settings and caches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PROJECT_FILE = "clipstack.toml"
 
 
 def data_dir() -> Path:
-    """The folder for what must not be lost: the embedded database, a stack's credentials."""
+    """The folder for data that must not be lost: the embedded database, credentials of stacks."""
     return _user_dir("data")
 
 
@@ -19,19 +19,19 @@ def config_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """The folder for what can be made again."""
+    """The folder for files that can be made again."""
     return _user_dir("cache")
 
 
 def user_file() -> Path:
-    """Where the user's settings file is, or would be."""
+    """The path of the user's settings file, which need not exist."""
     return config_dir() / "config.toml"
 
 
 def project_file(start: Path | None = None) -> Path | None:
-    """The nearest `clipstack.toml` in `start` (default: this folder) or above it, or None."""
-    here = (start or Path.cwd()).absolute()
-    for folder in (here, *here.parents):
+    """The nearest `clipstack.toml` in `start` (by default this folder) or above it, or None."""
+    start = (start or Path.cwd()).absolute()
+    for folder in (start, *start.parents):
         candidate = folder / PROJECT_FILE
         if candidate.is_file():
             return candidate
@@ -44,5 +44,5 @@ def _user_dir(kind: str) -> Path:
         return Path(override).expanduser().absolute()
     import platformdirs
 
-    where: Path = getattr(platformdirs, f"user_{kind}_path")("clipstack", appauthor=False)
-    return where
+    folder: Path = getattr(platformdirs, f"user_{kind}_path")("clipstack", appauthor=False)
+    return folder

@@ -1,4 +1,4 @@
-"""One value of a setting in, the same value checked and typed out; the names of all settings."""
+"""The settings: their names, types, defaults and help texts, and the parsing of one value."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def _text(value: object) -> str:
     return value.strip()
 
 
-def _text_or_nothing(value: object) -> str:
+def _optional_text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a text")
     return value.strip()
 
 
-def _urls(value: object) -> str:
-    """One URL or many as one text, with spaces between them."""
+def _urls(value: object) -> tuple[str, ...]:
+    """URLs: from a list, or from a text with spaces or commas between them."""
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return " ".join(_text(one) for one in value)
-    return " ".join(_text_or_nothing(value).replace(",", " ").split())
+        return tuple(" ".join(map(_text, value)).split())
+    return tuple(_optional_text(value).replace(",", " ").split())
 
 
-def _positive(value: object) -> int:
-    number = _whole(value)
+def _positive_integer(value: object) -> int:
+    number = _integer(value)
     if number < 1:
         raise ValueError("must be a whole number of at least 1")
     return number
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be a whole number")
     try:
@@ -65,37 +65,28 @@ def _seconds(value: object) -> float:
 
 
 def _one_of(names: Sequence[str]) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        name = str(value).upper()
-        if name not in names:
-            raise ValueError(f"must be one of {', '.join(names)}")
-        return name
+    def parse(value: object) -> str:
+        for name in names:
+            if name.lower() == str(value).lower():
+                return name
+        raise ValueError(f"must be one of {', '.join(names)}")
 
-    return check
-
-
-def _preview(value: object) -> str:
-    name = str(value).lower()
-    if name not in PREVIEWS:
-        raise ValueError(f"must be one of {', '.join(PREVIEWS)}")
-    return name
+    return parse
 
 
-def _parameters(value: object) -> str:
-    """Parameters of an index, as JSON: from a TOML table, from JSON, or from "M=16 ef=64"."""
+def _parameters(value: object) -> dict[str, Any]:
+    """Parameters of an index: from a TOML table, from JSON, or from "M=16 ef=64"."""
     try:
         if isinstance(value, Mapping):
-            found = dict(value)
-        elif isinstance(value, str) and value.lstrip().startswith("{"):
-            found = json.loads(value)
-        elif isinstance(value, str):
+            return dict(json.loads(json.dumps(value)))
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            return dict(json.loads(value))
+        if isinstance(value, str):
             pairs = [pair.split("=") for pair in value.replace(",", " ").split()]
-            found = {name: json.loads(number) for name, number in pairs}
-        else:
-            raise ValueError
-    except ValueError:
-        raise ValueError("must be like M=16,efConstruction=200") from None
-    return json.dumps(found) if found else ""
+            return {name: json.loads(number) for name, number in pairs}
+    except (ValueError, TypeError):  # TypeError: a TOML table with a date
+        pass
+    raise ValueError("must be like M=16,efConstruction=200")
 
 
 def _project(value: object) -> str:
@@ -108,8 +99,9 @@ def _path(value: object) -> Path:
     return Path(_text(value)).expanduser()
 
 
-def _setting(default: Any, parse: Callable[[object], Any], help: str) -> Any:
-    metadata = {"parse": parse, "help": help}
+def _setting(default: Any, parse: Callable[[object], Any], help: str, *, name: str = "") -> Any:
+    """A field of `Settings`; `name` is what the user calls it, where the field's name differs."""
+    metadata = {"parse": parse, "help": help, "name": name}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -117,15 +109,13 @@ def _setting(default: Any, parse: Callable[[object], Any], help: str) -> Any:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """Every value a command may need, already checked.
+    """The settings of a run, already checked, with the target's own values in their places.
 
     Attributes:
-        origins: each name's "default", or the file, variable or flag its value came from.
+        origins: the file, variable or flag that each setting's value came from; a setting that is
+            missing has its default.
         targets: the names of the tables [targets.NAME] in the settings files.
         stack: variables of the stack from the tables [stack], as `CLIPSTACK_<NAME>`.
-
-    The target's own values (address, tokens, encoders) are already in their places: an empty
-    `milvus_uri` means the embedded database.
     """
 
     target: str = _setting("embedded", _text, "where the vectors live")
@@ -137,36 +127,45 @@ class Settings:
         "the SQLite file of the embedded target; its vectors lie beside it",
     )
     milvus_uri: str = _setting(
-        "", _text_or_nothing, "a Milvus server, such as http://127.0.0.1:19530; empty: embedded"
+        "", _optional_text, "a Milvus server, such as http://127.0.0.1:19530; empty: embedded"
     )
     milvus_token: str = _setting(
-        "", _text_or_nothing, "what that Milvus asks for: user:password, or an API key"
+        "", _optional_text, "what that Milvus asks for: user:password, or an API key"
     )
-    milvus_database: str = _setting("", _text_or_nothing, "the database there; empty: its default")
-    tls_ca: str = _setting("", _text_or_nothing, "file with the authority that signed its TLS")
-    tls_cert: str = _setting("", _text_or_nothing, "file with this client's TLS certificate")
-    tls_key: str = _setting("", _text_or_nothing, "file with the key of that certificate")
-    tls_server_name: str = _setting("", _text_or_nothing, "the name in the server's certificate")
+    milvus_database: str = _setting("", _optional_text, "the database there; empty: its default")
+    tls_ca: str = _setting("", _optional_text, "file with the authority that signed its TLS")
+    tls_cert: str = _setting("", _optional_text, "file with this client's TLS certificate")
+    tls_key: str = _setting("", _optional_text, "file with the key of that certificate")
+    tls_server_name: str = _setting("", _optional_text, "the name in the server's certificate")
     metric: str = _setting(
         "COSINE", _one_of(METRICS), "COSINE, L2 or IP, for collections made from now on"
     )
     index: str = _setting(
         "AUTOINDEX", _one_of(INDEXES), f"{', '.join(INDEXES)}, for collections made from now on"
     )
-    index_params: str = _setting("", _parameters, "its parameters, such as M=16,efConstruction=200")
-    search_params: str = _setting("", _parameters, "parameters of every search, such as ef=128")
+    index_params: Mapping[str, Any] = _setting(
+        dict, _parameters, "its parameters, such as M=16,efConstruction=200"
+    )
+    search_params: Mapping[str, Any] = _setting(
+        dict, _parameters, "parameters of every search, such as ef=128"
+    )
     device: str = _setting("auto", _text, "auto, cpu, cuda or mps")
     engine: str = _setting("auto", _text, "auto, openvino or torch")
     precision: str = _setting("auto", _text, "auto, fp32, bf16, fp16 or int8")
-    encoder_url: str = _setting(
-        "", _urls, "services that encode, such as http://127.0.0.1:3000; empty: none"
+    encoder_urls: tuple[str, ...] = _setting(
+        (),
+        _urls,
+        "services that encode, such as http://127.0.0.1:3000; empty: none",
+        name="encoder_url",
     )
-    encoder_token: str = _setting("", _text_or_nothing, "the token those services ask for")
+    encoder_token: str = _setting("", _optional_text, "the token those services ask for")
     project: str = _setting("clipstack", _project, "the name of the stack that `up` starts")
-    batch_size: int = _setting(32, _positive, "pictures encoded at once")
-    limit: int = _setting(10, _positive, "hits a search returns")
+    batch_size: int = _setting(32, _positive_integer, "pictures encoded at once")
+    limit: int = _setting(10, _positive_integer, "hits a search returns")
     preview: str = _setting(
-        "auto", _preview, "pictures on the terminal: auto, kitty, iterm, sixel, blocks or off"
+        "auto",
+        _one_of(PREVIEWS),
+        "pictures on the terminal: auto, kitty, iterm, sixel, blocks or off",
     )
     wait: float = _setting(
         10.0, _seconds, "seconds to wait for another process that writes, or for a server"
@@ -174,46 +173,63 @@ class Settings:
     patience: float = _setting(
         120.0, _seconds, "seconds an import waits for a service that went away"
     )
-    max_bytes: int = _setting(400 * 2**20, _positive, "largest file read, in bytes")
-    max_pixels: int = _setting(128_000_000, _positive, "largest picture decoded, in pixels")
+    max_bytes: int = _setting(400 * 2**20, _positive_integer, "largest file read, in bytes")
+    max_pixels: int = _setting(128_000_000, _positive_integer, "largest picture decoded, in pixels")
     origins: Mapping[str, str] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     stack: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"Settings({', '.join(f'{name}={shown(self, name)!r}' for name in NAMES)})"
+        return f"Settings({', '.join(f'{name}={display_value(self, name)!r}' for name in NAMES)})"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the vectors are in a database on this machine, not in Milvus."""
+        return not self.milvus_uri
+
+    @property
+    def location(self) -> str:
+        """Where the vectors are: the URI of a Milvus server, or the path of the database."""
+        return self.milvus_uri or str(self.database)
 
     def is_default(self, name: str) -> bool:
-        """Whether nobody set `name`."""
+        """Whether setting `name` has its default because no file, variable or flag sets it."""
         return self.origins.get(name, "default") == "default"
 
 
-_FIELDS = {f.name: f for f in fields(Settings) if f.metadata}
+_FIELDS = {f.metadata["name"] or f.name: f for f in fields(Settings) if f.metadata}
 NAMES = tuple(_FIELDS)
 
 
 SECRET = frozenset({"encoder_token", "milvus_token"})
-"""Settings whose values are never shown."""
+"""Settings whose values are never displayed."""
 
 
-def shown(settings: Settings, name: str) -> str | int | float:
-    """A setting's value as it may be printed."""
-    value: str | int | float | Path = getattr(settings, name)
+def display_value(settings: Settings, name: str) -> str | int | float:
+    """A setting's value for display; secrets are replaced by "(set)"."""
+    value: Any = getattr(settings, attribute(name))
     if name in SECRET and value:
         return "(set)"
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, tuple):
+        return " ".join(value)
+    if isinstance(value, Mapping):
+        return json.dumps(value) if value else ""
+    return value if isinstance(value, int | float) else str(value)
 
 
-def help_of(name: str) -> str:
-    """One line that says what setting `name` means."""
-    return str(_FIELDS[name].metadata["help"])
+def attribute(name: str) -> str:
+    """The attribute of `Settings` that holds setting `name`."""
+    return _FIELDS[name].name
 
 
 def parse(name: str, value: object, origin: str) -> Any:
-    """`value` as setting `name` keeps it.
+    """The checked and typed value of setting `name`.
+
+    Args:
+        origin: where `value` came from, for the error.
 
     Raises:
-        UsageError: there is no such setting, or the value is not one; names the origin.
+        UsageError: there is no such setting, or `value` is not valid for it.
     """
     if name not in _FIELDS:
         close = difflib.get_close_matches(name, NAMES, n=1)
@@ -222,8 +238,8 @@ def parse(name: str, value: object, origin: str) -> Any:
     try:
         return _FIELDS[name].metadata["parse"](value)
     except ValueError as error:
-        got = "" if name in SECRET else f", got {value!r}"
-        raise UsageError(f"{origin}: {name} {error}{got}") from None
+        actual = "" if name in SECRET else f", got {value!r}"
+        raise UsageError(f"{origin}: {name} {error}{actual}") from None
 
 
 def template() -> str:
@@ -235,9 +251,9 @@ def template() -> str:
     ]
     defaults = Settings()
     for name in NAMES:
-        value = getattr(defaults, name)
-        shown = f'"{value}"' if isinstance(value, str | Path) else f"{value:_}".replace("_", "")
-        lines += [f"# {help_of(name)}", f"# {name} = {shown}", ""]
+        value = display_value(defaults, name)
+        literal = f'"{value}"' if isinstance(value, str) else f"{value:_}".replace("_", "")
+        lines += [f"# {_FIELDS[name].metadata['help']}", f"# {name} = {literal}", ""]
     lines += [
         "# Variables of the stack, as in compose/compose.yaml, without CLIPSTACK_",
         "# [stack]",

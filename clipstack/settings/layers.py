@@ -1,4 +1,4 @@
-"""Files, environment and flags in; one set of typed values out, each with where it came from.
+"""The layers that settings come from, merged.
 
 The layers, weakest first: built-in defaults, the target that `target use` chose, the user's file,
 the project's `clipstack.toml` (the nearest one in this folder or above it), the target's own
@@ -16,13 +16,13 @@ from typing import Any
 from clipstack.errors import NotFoundError, UsageError
 from clipstack.settings import stack_variables, targets
 from clipstack.settings.directories import project_file, user_file
-from clipstack.settings.fields import NAMES, Settings, parse
+from clipstack.settings.fields import NAMES, Settings, attribute, parse
 
 _FILES = ("database", "tls_ca", "tls_cert", "tls_key")
 
 
 def load(flags: Mapping[str, object] | None = None, *, config: Path | None = None) -> Settings:
-    """Settings from all layers.
+    """Read the settings from all layers.
 
     Args:
         flags: values given on the command line by setting name; None means not given.
@@ -30,7 +30,7 @@ def load(flags: Mapping[str, object] | None = None, *, config: Path | None = Non
 
     Raises:
         NotFoundError: `config` does not exist, or there is no such target.
-        UsageError: a file, variable or flag holds something that is no setting or no valid value.
+        UsageError: a file, variable or flag has an unknown setting or an invalid value.
     """
     layers = _Layers()
     if targets.current():
@@ -48,7 +48,14 @@ def load(flags: Mapping[str, object] | None = None, *, config: Path | None = Non
 
 
 class _Layers:
-    """What each layer says, and what comes of it."""
+    """The values of the layers, and the settings they add up to.
+
+    Attributes:
+        values, origins: of the files and targets, by setting.
+        environment, flags: value and origin, by setting.
+        tables: the [targets.NAME] tables, each with its file.
+        stack: variables of the [stack] tables.
+    """
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -63,16 +70,16 @@ class _Layers:
         self.origins[name] = origin
 
     def read(self, path: Path) -> None:
-        found = _read_toml(path)
-        stack, named = found.pop("stack", {}), found.pop("targets", {})
-        for name, table in (("stack", stack), ("targets", named)):
+        document = _read_toml(path)
+        stack, tables = document.pop("stack", {}), document.pop("targets", {})
+        for name, table in (("stack", stack), ("targets", tables)):
             if not isinstance(table, dict):
                 raise UsageError(f"{path}: {name} must be a table, [{name}]")
         self.stack |= stack_variables.from_table(stack, str(path))
-        for name, table in targets.check_tables(named, str(path)).items():
+        for name, table in targets.check_tables(tables, str(path)).items():
             self.tables[name] = (table, path)
-        for name, value in found.items():
-            self.put(name, _beside(name, value, path), str(path))
+        for name, value in document.items():
+            self.put(name, _resolved(name, value, path), str(path))
 
     def settings(self) -> Settings:
         for layer in (self.environment, self.flags):
@@ -80,51 +87,51 @@ class _Layers:
                 if name in layer:
                     self.put(name, *layer[name])
         target = self._target()
-        self._put_target(target)
+        self._put_target_settings(target)
         for layer in (self.environment, self.flags):
             for name, (value, origin) in layer.items():
                 if name != "milvus_uri" or target == targets.REMOTE:
                     self.put(name, value, origin)
         return Settings(
-            **self.values,
+            **{attribute(name): value for name, value in self.values.items()},
             origins=self.origins,
             targets=tuple(sorted(self.tables)),
             stack=self.stack,
         )
 
     def _target(self) -> str:
-        """The target's name. An address that stands alone is a target too, unless one is asked
-        for."""
-        chosen = self.origins.get("target", targets.current_file()) != targets.current_file()
-        alone = self.values.get("milvus_uri") or "milvus_uri" in self.environment
-        if not chosen and alone:
+        """The target's name: the one that is set, else "remote" where there is a `milvus_uri`
+        outside of a table, else the current one."""
+        is_set = self.origins.get("target", targets.current_file()) != targets.current_file()
+        has_uri = self.values.get("milvus_uri") or "milvus_uri" in self.environment
+        if not is_set and has_uri:
             origin = self.origins.get("milvus_uri") or self.environment["milvus_uri"][1]
             self.put("target", targets.REMOTE, origin)
         name = str(self.values.get("target", targets.EMBEDDED))
         targets.check(name, self.tables, self.origins.get("target", "default"))
-        if name == targets.REMOTE and not alone:
+        if name == targets.REMOTE and not has_uri:
             raise UsageError(
                 "the target 'remote' is the Milvus at `milvus_uri`, and there is none",
                 hint="Set CLIPSTACK_MILVUS_URI, or name a target in clipstack.toml.",
             )
         return name
 
-    def _put_target(self, name: str) -> None:
-        """The target's own values. Nothing but its own table says where it is: a variable that is
-        left over from elsewhere must not send a command to another Milvus."""
+    def _put_target_settings(self, name: str) -> None:
+        """Put the target's own settings. Only its own table sets its address: a left-over variable
+        must not send a command to another Milvus."""
         if name == targets.REMOTE:
             return
         if self.values.pop("milvus_uri", None):
             del self.origins["milvus_uri"]
         if name == targets.STACK:
             project = self.values.get("project", Settings().project)
-            for setting, value in targets.of_stack(project, self.stack).items():
+            for setting, value in targets.stack_settings(project, self.stack).items():
                 self.put(setting, value, f"stack {project}")
         elif name in self.tables:
             table, path = self.tables[name]
             origin = f"{path} [targets.{name}]"
             for setting, value in table.items():
-                self.put(setting, _beside(setting, value, path), origin)
+                self.put(setting, _resolved(setting, value, path), origin)
             if not self.values.get("milvus_uri"):
                 raise UsageError(
                     f"{origin} has no milvus_uri",
@@ -132,8 +139,8 @@ class _Layers:
                 )
 
 
-def _beside(name: str, value: object, path: Path) -> object:
-    """Files are named relative to the settings file that names them."""
+def _resolved(name: str, value: object, path: Path) -> object:
+    """The value of setting `name` in the settings file `path`; a file is relative to that one."""
     if name in _FILES and isinstance(value, str) and value:
         return str(path.parent / Path(value).expanduser())
     return value
@@ -151,6 +158,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _default_files() -> list[Path]:
-    found = [user_file()] if user_file().is_file() else []
+    files = [user_file()] if user_file().is_file() else []
     project = project_file()
-    return [*found, project] if project else found
+    return [*files, project] if project else files

@@ -1,8 +1,8 @@
-"""A stack's name in, the values of the variables in compose.yaml for it out.
+"""Variables of a stack's compose.yaml.
 
-The defaults stand in compose.yaml. On top of them lie what `up` wrote down for this stack (so that
-the next command finds it where it is), the [stack] tables of the settings files, and CLIPSTACK_*
-in the environment.
+The layers, weakest first: the defaults in compose.yaml, the values that `up` saved for the stack
+(so that the next command finds it where it is), the [stack] tables of the settings files, and
+CLIPSTACK_* in the environment.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from clipstack.errors import ClipstackError, UsageError
+from clipstack.net import url_of
 from clipstack.settings import atomic_file
 from clipstack.settings.directories import data_dir
 
@@ -25,10 +26,10 @@ _VARIABLE = re.compile(r"\$\{(CLIPSTACK_[A-Z0-9_]+)(?::-([^}]*)|:\?[^}]*)?\}")
 
 
 def compose_folder() -> Path:
-    """The folder with compose.yaml and its overlays: in the package, or of the clone.
+    """The folder with compose.yaml and its overlays, in the package or in the clone.
 
     Raises:
-        ClipstackError: it is in neither.
+        ClipstackError: there is none.
     """
     package = Path(__file__).parent.parent
     for folder in (package / "stack" / "home" / "compose", package.parent / "compose"):
@@ -40,20 +41,20 @@ def compose_folder() -> Path:
 @cache
 def defaults() -> Mapping[str, str]:
     """Every variable of compose.yaml and its overlays, with its default ("" where it has none)."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for file in sorted(compose_folder().glob("*.yaml")):
         for name, value in _VARIABLE.findall(file.read_text("utf-8")):
-            found[name] = found.get(name) or value
-    return found
+            variables[name] = variables.get(name) or value
+    return variables
 
 
 def stack_folder(project: str) -> Path:
-    """Where what belongs to this stack is kept."""
+    """The folder for the files of a stack."""
     return data_dir() / "stacks" / project
 
 
 def stack_file(project: str) -> Path:
-    """The file with this stack's variables, credentials included; only its owner can read it."""
+    """The file with a stack's variables and credentials; only its owner can read it."""
     return stack_folder(project) / "stack.env"
 
 
@@ -62,57 +63,57 @@ def variables(
     table: Mapping[str, str],
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The value of every variable for the stack called `project`.
+    """The values of all variables for the stack called `project`.
 
     Args:
-        table: of the settings files' [stack] tables, by the variable's name.
-        environment: that of this process by default.
+        table: variables from the [stack] tables of the settings files.
+        environment: by default that of this process.
     """
-    surroundings = os.environ if environment is None else environment
-    given = {name: value for name, value in surroundings.items() if name in defaults() and value}
-    merged = {**defaults(), **_written(project), **table, **given}
-    return {**merged, PROJECT: project}
+    if environment is None:
+        environment = os.environ
+    overrides = {name: value for name, value in environment.items() if name in defaults() and value}
+    return {**defaults(), **_saved(project), **table, **overrides, PROJECT: project}
 
 
 def write(project: str, values: Mapping[str, str]) -> Path:
-    """Write a stack's variables down, those that differ from the defaults; returns the file.
+    """Save those variables of a stack that differ from the defaults; returns the file.
 
-    Credentials that `values` lacks are made. They stay the same for as long as the file exists.
+    Credentials that `values` lacks are generated. They stay the same as long as the file exists.
     """
-    made = {
+    credentials = {
         "CLIPSTACK_MINIO_USER": "clipstack",
         "CLIPSTACK_MINIO_PASSWORD": secrets.token_urlsafe(24),
     }
-    kept = {name: value for name, value in values.items() if value != defaults().get(name, "")}
-    kept = {**made, **{name: value for name, value in kept.items() if value}}
+    changed = {
+        name: value for name, value in values.items() if value and value != defaults().get(name, "")
+    }
+    saved = credentials | changed
     file = stack_file(project)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     lines = [
         "# Written by `clipstack up`. The password of the object store is kept here alone.",
-        *(f"{name}='{value}'" for name, value in sorted(kept.items())),
+        *(f"{name}='{value}'" for name, value in sorted(saved.items())),
     ]
     atomic_file.replace(file, "\n".join(lines) + "\n", mode=0o600)
     return file
 
 
 def forget(project: str) -> None:
-    """Remove what `write` wrote: its data is gone, and so are its credentials."""
+    """Remove the file that `write` wrote, after the stack's data was deleted."""
     stack_file(project).unlink(missing_ok=True)
 
 
 def projects() -> list[str]:
-    """Names of the stacks that `up` has written down."""
+    """Names of the stacks whose variables `up` has saved."""
     return sorted(file.parent.name for file in (data_dir() / "stacks").glob("*/stack.env"))
 
 
-def addresses(values: Mapping[str, str]) -> dict[str, str]:
-    """Where this machine reaches each service: "etcd", "minio", "milvus", "bentoml", "attu" -> URL.
+def service_urls(values: Mapping[str, str]) -> dict[str, str]:
+    """The URLs by which this machine reaches "etcd", "minio", "milvus", "bentoml" and "attu".
 
     "health" is Milvus' second port, for /healthz and its metrics.
     """
-    bind = values["CLIPSTACK_BIND_ADDRESS"]
-    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(bind, bind)
-    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    bind_address = values["CLIPSTACK_BIND_ADDRESS"]
     ports = {
         "etcd": "ETCD_PORT",
         "minio": "MINIO_PORT",
@@ -121,30 +122,33 @@ def addresses(values: Mapping[str, str]) -> dict[str, str]:
         "bentoml": "BENTOML_PORT",
         "attu": "ATTU_PORT",
     }
-    return {name: f"http://{host}:{values[PREFIX + port]}" for name, port in ports.items()}
+    return {name: url_of(bind_address, values[PREFIX + port]) for name, port in ports.items()}
 
 
 def from_table(table: Mapping[str, object], origin: str) -> dict[str, str]:
-    """The variables a settings file's [stack] table sets.
+    """The variables that a settings file's [stack] table sets.
+
+    Args:
+        origin: the file, for the error.
 
     Raises:
-        UsageError: it names no variable of the stack, or a value is no text or number.
+        UsageError: there is no such variable, or a value is neither a text nor a number.
     """
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for name, value in table.items():
         variable = PREFIX + name.upper()
         if variable not in defaults() or variable == PROJECT:
-            known = ", ".join(
+            names = ", ".join(
                 sorted(n.removeprefix(PREFIX).lower() for n in defaults() if n != PROJECT)
             )
-            raise UsageError(f"{origin}: [stack] has no {name!r}", hint=f"It has: {known}.")
+            raise UsageError(f"{origin}: [stack] has no {name!r}", hint=f"It has: {names}.")
         if not isinstance(value, str | int):
             raise UsageError(f"{origin}: [stack] {name} must be a text or a number")
-        found[variable] = str(value).lower() if isinstance(value, bool) else str(value)
-    return found
+        variables[variable] = str(value).lower() if isinstance(value, bool) else str(value)
+    return variables
 
 
-def _written(project: str) -> dict[str, str]:
+def _saved(project: str) -> dict[str, str]:
     try:
         text = stack_file(project).read_text("utf-8")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Settings in, the targets they name out; a target's name in, that target the current one out."""
+"""Descriptions of the targets, and the choice of the current one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from clipstack.errors import ClipstackError, UsageError
-from clipstack.settings import Settings, load, targets
-from clipstack.settings import shown as shown_setting
+from clipstack.settings import Settings, display_value, load, targets
 
-_FACTS = {
+_SETTINGS = {
     targets.EMBEDDED: ("database", "index", "index_params", "encoder_url"),
     "": (
         *("milvus_uri", "milvus_token", "milvus_database"),
@@ -18,6 +17,7 @@ _FACTS = {
         *("index", "index_params", "search_params", "encoder_url", "encoder_token"),
     ),
 }
+"""The settings that describe a target, by its name; "" for any other name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,71 +26,80 @@ class Target:
 
     Attributes:
         name: what `--target` takes.
-        where: the database's file, or the Milvus server's address.
-        encoder: the services that encode, or "" for this process.
-        current: whether commands use it when none is named.
-        facts: its settings by name, secrets as "(set)".
+        location: the path of the database, or the URI of the Milvus server.
+        encoder: URLs of the services that encode, or "" for this process.
+        current: whether commands without `--target` use it.
+        settings: its settings by name, secrets as "(set)".
         problem: why it can't be used, or "".
     """
 
     name: str
-    where: str
+    location: str
     encoder: str
     current: bool = False
-    facts: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A target made the current one, and who says otherwise, or ""."""
+class TargetChange:
+    """The new current target, and the origin of a setting that overrides it, or ""."""
 
     target: Target
-    overruled_by: str
+    overridden_by: str
 
 
 def describe(loaded: Settings, *, current: str = "") -> Target:
-    """The target of these settings."""
-    names = _FACTS.get(loaded.target, _FACTS[""])
-    facts = {name: shown_setting(loaded, name) for name in names}
+    """The target of these settings.
+
+    Args:
+        current: the name of the current target; by default it is the one described.
+    """
+    names = _SETTINGS.get(loaded.target, _SETTINGS[""])
+    values = {name: display_value(loaded, name) for name in names}
     return Target(
         name=loaded.target,
-        where=loaded.milvus_uri or str(loaded.database),
-        encoder=loaded.encoder_url,
+        location=loaded.location,
+        encoder=" ".join(loaded.encoder_urls),
         current=loaded.target == (current or loaded.target),
-        facts={name: value for name, value in facts.items() if value},
+        settings={name: value for name, value in values.items() if value},
     )
 
 
 def list_all(loaded: Settings, *, config: Path | None = None) -> list[Target]:
-    """Every target there is, the current one marked. One whose settings are wrong says so."""
+    """All targets; one whose settings are invalid has a `problem`.
+
+    Args:
+        loaded: the settings of the current target.
+        config: as for `load`.
+    """
     names = [targets.EMBEDDED, targets.STACK, *loaded.targets]
     if loaded.target not in names:
         names.append(loaded.target)
-    found = []
+    described = []
     for name in names:
         try:
-            one = loaded if name == loaded.target else load({"target": name}, config=config)
-            found.append(describe(one, current=loaded.target))
+            settings = loaded if name == loaded.target else load({"target": name}, config=config)
+            described.append(describe(settings, current=loaded.target))
         except ClipstackError as error:
-            found.append(Target(name, "", "", problem=error.message))
-    return found
+            described.append(Target(name, "", "", problem=error.message))
+    return described
 
 
-def use(name: str, *, config: Path | None = None) -> Chosen:
+def use(name: str, *, config: Path | None = None) -> TargetChange:
     """Make `name` the current target of this user.
 
     Raises:
-        NotFoundError: there is none of that name.
-        UsageError: its settings are wrong, or it has no name of its own.
+        NotFoundError: there is no such target.
+        UsageError: its settings are invalid, or it is "remote", which needs no choosing.
     """
     if name == targets.REMOTE:
         raise UsageError(
             "the target 'remote' is wherever `milvus_uri` says, and needs no choosing",
             hint="Set CLIPSTACK_MILVUS_URI, or give it a name: [targets.NAME] in clipstack.toml.",
         )
-    chosen = load({"target": name}, config=config)
+    settings = load({"target": name}, config=config)
     targets.use(name)
-    now = load(config=config)
-    origin = "" if now.target == name else now.origins.get("target", "")
-    return Chosen(describe(chosen), origin)
+    in_force = load(config=config)
+    origin = "" if in_force.target == name else in_force.origins.get("target", "")
+    return TargetChange(describe(settings), origin)

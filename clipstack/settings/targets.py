@@ -1,7 +1,8 @@
-"""A target's name in, the settings it stands for out; which one is the current one.
+"""Names of targets, and the current one.
 
-`embedded` is a file of this user's, `stack` the services that `clipstack up` starts, `remote` the
-Milvus that a `milvus_uri` outside of any table names; any other is a table [targets.NAME].
+`embedded` is a database file of this user, `stack` the services that `clipstack up` starts,
+`remote` the Milvus of a `milvus_uri` outside of any table; any other target is a table
+[targets.NAME].
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ RESERVED = (EMBEDDED, STACK, REMOTE)
 
 
 def current() -> str:
-    """The target that `target use`, `up` or `down` made the current one, or ""."""
+    """The target that `target use`, `up` or `down` made current, or ""."""
     try:
-        found = json.loads(_file().read_text("utf-8"))["target"]
+        name = json.loads(_file().read_text("utf-8"))["target"]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return found if isinstance(found, str) else ""
+    return name if isinstance(name, str) else ""
 
 
 def use(name: str) -> None:
@@ -37,29 +38,37 @@ def use(name: str) -> None:
 
 
 def current_file() -> str:
-    """The file that remembers the current target, as an origin."""
+    """The path of the file with the current target, as the origin of that setting."""
     return str(_file())
 
 
 def check(name: str, tables: Iterable[str], origin: str) -> None:
-    """Raises NotFoundError when there is no target called `name`."""
-    known = [EMBEDDED, STACK, *tables]
-    if name in known or name == REMOTE:
+    """Check that there is a target called `name`.
+
+    Args:
+        tables: names of the [targets.NAME] tables.
+        origin: where the name came from, for the error.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    names = [EMBEDDED, STACK, *tables]
+    if name in names or name == REMOTE:
         return
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f" Did you mean {close[0]}?" if close else ""
+    close = difflib.get_close_matches(name, names, n=1)
+    suggestion = f" Did you mean {close[0]}?" if close else ""
     raise NotFoundError(
         f"there is no target {name!r}",
-        hint=f"Targets are: {', '.join(known)}.{meant} It was asked for by {origin}. "
+        hint=f"Targets are: {', '.join(names)}.{suggestion} It was asked for by {origin}. "
         f"A table [targets.{name}] in clipstack.toml would make it one.",
     )
 
 
 def check_tables(tables: Mapping[str, Any], origin: str) -> dict[str, dict[str, Any]]:
-    """The tables [targets.NAME] of a file, if each can be one.
+    """The [targets.NAME] tables of a file, checked.
 
     Raises:
-        UsageError: a name is taken, or what it names is no table.
+        UsageError: a name is reserved, or a value is not a table.
     """
     for name, table in tables.items():
         if name in RESERVED:
@@ -69,14 +78,14 @@ def check_tables(tables: Mapping[str, Any], origin: str) -> dict[str, dict[str, 
     return dict(tables)
 
 
-def of_stack(project: str, table: Mapping[str, str]) -> dict[str, str]:
+def stack_settings(project: str, table: Mapping[str, str]) -> dict[str, str]:
     """The settings that reach the stack called `project`."""
     values = stack_variables.variables(project, table)
-    where = stack_variables.addresses(values)
-    found = {"milvus_uri": where["milvus"], "encoder_url": where["bentoml"]}
+    urls = stack_variables.service_urls(values)
+    settings = {"milvus_uri": urls["milvus"], "encoder_url": urls["bentoml"]}
     if values.get("CLIPSTACK_ENCODER_TOKEN"):
-        found["encoder_token"] = values["CLIPSTACK_ENCODER_TOKEN"]
-    return found
+        settings["encoder_token"] = values["CLIPSTACK_ENCODER_TOKEN"]
+    return settings
 
 
 def _file() -> Any:

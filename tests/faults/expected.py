@@ -11,6 +11,7 @@ import numpy as np
 
 from clipstack.index.local.index import LocalIndex
 from tests.faults.workload import DIMENSIONS, vector_of
+from tests.notes import Notes
 
 Contents = dict[str, dict[str, tuple[int, bool]]]
 """By collection and path, a row's version and whether it is tagged."""
@@ -67,11 +68,11 @@ def content(index: LocalIndex) -> Contents:
     """What the collections of the workload hold, whose vectors are looked at."""
     content: Contents = {}
     for name in DIMENSIONS.keys() & set(index.names()):
-        notes: list[str] = []
-        collection = index.collection(name, note=notes.append)
+        notes = Notes()
+        collection = index.collection(name, events=notes)
         rows = [row for batch in collection.rows() for row in batch]
         content[name] = {row.path: (row.imported_at, "tags" in row.facts) for row in rows}
-        assert not notes, notes
+        assert not notes.texts, notes.texts
         assert len(rows) == len(content[name]) == collection.count(), "rows are doubled or lost"
         for row in rows:
             right = vector_of(row.path, row.imported_at, DIMENSIONS[name])

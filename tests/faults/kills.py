@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from clipstack.index.local.index import LocalIndex
-from clipstack.index.local.integrity import check
+from clipstack.index.local.integrity import check_database
 from clipstack.index.schema import Row, row_id
 from tests.faults.expected import Expected, content, difference
 from tests.faults.workload import ACKS, DATABASE, row_of, vector_of
 from tests.material import Model, draw
+from tests.notes import Notes
 
 _ROOT = Path(__file__).parents[2]
 _PICTURES = 400
@@ -212,7 +213,7 @@ class Soak:
         if not self._database.exists():
             return set()
         with LocalIndex(self._database, wait=10) as index:
-            rows = index.collection(name).all_tagged() if index.exists(name) else ()
+            rows = index.collection(name).all_picture_tags() if index.exists(name) else ()
             return {row.path for row in rows}
 
     def _count(self, name: str) -> int:
@@ -244,15 +245,17 @@ class Soak:
                 assert len({row.path for row in rows}) == len(rows)
                 for row in rows:
                     assert np.abs(row.vector - self._whole[row.path]).max() < 1e-4
-        problems = [finding for finding in check(self._database) if finding.level == "fail"]
+        problems = [
+            finding for finding in check_database(self._database) if finding.level == "fail"
+        ]
         assert not problems, problems
 
 
 def _rows(index: LocalIndex, name: str) -> list[Row]:
     """Every row of a collection, none of which is damaged."""
-    notes: list[str] = []
-    collection = index.collection(name, note=notes.append)
+    notes = Notes()
+    collection = index.collection(name, events=notes)
     rows = [row for batch in collection.rows() for row in batch]
-    assert not notes, notes
+    assert not notes.texts, notes.texts
     assert collection.count() == len(rows), "rows are counted that are not there"
     return rows

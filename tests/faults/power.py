@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from clipstack.index.local.index import LocalIndex
-from clipstack.index.local.integrity import check
+from clipstack.index.local.integrity import check_database
 from clipstack.index.schema import row_id
 from tests.faults.disk import Disk, Record, lay_out, record
 from tests.faults.expected import Expected, content, difference
@@ -95,7 +95,7 @@ def require_whole(database: Path, expected: Expected) -> None:
         assert there in possible, difference(there, possible[0])
         for name in there:
             _require_usable(index, name)
-    problems = [found for found in check(database) if found.level == "fail"]
+    problems = [found for found in check_database(database) if found.level == "fail"]
     assert not problems, problems
     connection = sqlite3.connect(database)
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -168,7 +168,7 @@ def main() -> None:
     folder, journal, seed, *version = sys.argv[1:]
     local_database._WAL_BYTES = 100_000  # a checkpoint every few changes
     if journal == "delete":
-        local_database.network_type = lambda _: "nfs4"
+        local_database.network_filesystem = lambda _: "nfs4"
     if version:
         Workload(Path(folder), int(seed), int(version[0])).run_on()
     Workload(Path(folder), int(seed)).run()

@@ -12,6 +12,7 @@ from clipstack.index.base import Collection, Index, require_same_model
 from clipstack.index.schema import CollectionInfo, row_id
 from clipstack.index.vector_index import VectorIndex
 from tests.material import Model, row
+from tests.notes import Notes
 
 BAD_NAMES = ("", "1st", "with-dash", "two words", "naïve", "a.b", "a/b", "a\n", "x" * 256)
 MODEL = Model()
@@ -39,7 +40,7 @@ class TestCatalog:
     def test_nothing_is_there_at_first(self, index: Index) -> None:
         assert index.names() == []
         assert index.list() == []
-        assert index.where
+        assert index.location
         with pytest.raises(NotFoundError, match="no collection 'mine'") as error:
             index.describe("mine")
         assert "clipstack import" in error.value.hint
@@ -58,11 +59,11 @@ class TestCatalog:
         described = index.describe("Zebra_1")
         assert (described.name, described.rows, described.info) == ("Zebra_1", 0, first)
         assert described.index is not None
-        assert described.index.type == index.check_vector_index(VectorIndex()).type
+        assert described.index.type == index.resolve_vector_index(VectorIndex()).type
         assert described.aliases == ()
         flat = index.describe("_ant").index
         assert flat is not None
-        assert flat.type == index.check_vector_index(VectorIndex("FLAT")).type == "FLAT"
+        assert flat.type == index.resolve_vector_index(VectorIndex("FLAT")).type == "FLAT"
 
     def test_a_collection_that_is_not_there(self, index: Index) -> None:
         index.create("here", MODEL, "COSINE")
@@ -234,9 +235,9 @@ class TestCatalog:
         else:
             assert index.release("alias") == "mine"
             assert (index.describe("mine").loaded, index.describe("mine").rows) == (False, 2)
-            notes: list[str] = []
-            assert search_paths(index.collection("mine", note=notes.append)) == ["/near", "/far"]
-            assert len(notes) == 1
+            notes = Notes()
+            assert search_paths(index.collection("mine", events=notes)) == ["/near", "/far"]
+            assert len(notes.texts) == 1
             assert index.describe("mine").loaded
         assert index.describe("mine").rows == 2
 
@@ -253,14 +254,14 @@ class TestCatalog:
             lambda: collection.search(one, limit=1),
             lambda: collection.count(),
             lambda: collection.is_empty(),
-            lambda: collection.known(ids),
+            lambda: collection.file_signatures(ids),
             lambda: collection.vectors(ids),
             lambda: collection.vectors_by_digest(["d/near"]),
             lambda: collection.sample(1),
             lambda: collection.row(ids[0]),
             lambda: list(collection.rows()),
-            lambda: collection.tagged(ids),
-            lambda: list(collection.all_tagged()),
+            lambda: collection.picture_tags(ids),
+            lambda: list(collection.all_picture_tags()),
             lambda: collection.upsert([row("/a", [1, 0, 0, 0])]),
             lambda: collection.upsert([row("/a", [1, 0, 0, 0])], new=True),
             lambda: collection.set_tags({ids[0]: ["x"]}),

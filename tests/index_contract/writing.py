@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clipstack.index.base import Collection, Index, Known, Tagged
+from clipstack.index.base import Collection, FileSignature, Index, PictureTags
 from clipstack.index.filters.syntax import Compare, Contains, Field
 from clipstack.index.schema import row_id
-from tests.index_contract.material import by_id, content, contents
+from tests.index_contract.sample_rows import by_id, content, contents
 from tests.material import Model, row
 
 ONES = np.ones((1, 4), np.float32)
@@ -44,13 +44,13 @@ class TestWriting:
         assert collection.count() == 0
         assert collection.search(np.ones((2, 4), np.float32), limit=5, offset=2) == [[], []]
         assert collection.sample(5).shape == (0, 4)
-        assert collection.known([A]) == {}
+        assert collection.file_signatures([A]) == {}
         assert collection.vectors([A]) == {}
         assert collection.vectors_by_digest(["d"]) == {}
         assert collection.row(A) is None
         assert list(collection.rows()) == []
-        assert list(collection.all_tagged()) == []
-        assert collection.tagged([A]) == {}
+        assert list(collection.all_picture_tags()) == []
+        assert collection.picture_tags([A]) == {}
         assert collection.delete([A]) == 0
         collection.set_tags({A: ["x"]})
         assert collection.is_empty()
@@ -67,10 +67,12 @@ class TestWriting:
             assert seen.count() == shared_other.describe(name).rows == number + 1
             (hits,) = seen.search(np.asarray([[number, 1, 0, 0]], np.float32), limit=1)
             assert (hits[0].path, hits[0].score) == (f"/{number}", 0)
-            assert seen.known([written.id]) == {written.id: Known(1, 2**60 + 1, f"d/{number}")}
+            assert seen.file_signatures([written.id]) == {
+                written.id: FileSignature(1, 2**60 + 1, f"d/{number}")
+            }
             assert self.paths(seen, f"t{number}") == [f"/{number}"]
         assert seen.delete([row_id("/0")]) == 1
-        assert collection.known([row_id("/0")]) == {}
+        assert collection.file_signatures([row_id("/0")]) == {}
         assert collection.count() == 2
 
     def test_rows_are_replaced_whole(self, collection: Collection) -> None:
@@ -79,7 +81,7 @@ class TestWriting:
         new = row("/a", [9, 9, 9, 9], "new", size=77, facts={"keywords": ["Cat"], "lens": "50mm"})
         collection.upsert([new, row("/c", [0, 0, 1, 0])])
         assert collection.count() == 3
-        assert collection.known([A])[A] == Known(77, 2**60 + 1, "new")
+        assert collection.file_signatures([A])[A] == FileSignature(77, 2**60 + 1, "new")
         (hits,) = collection.search(np.full((1, 4), 9, np.float32), limit=3)
         assert (hits[0].id, hits[0].score, hits[0].facts) == (A, 0, new.facts)
         assert sorted(hit.id for hit in hits) == sorted((A, B, C))
@@ -131,7 +133,7 @@ class TestWriting:
         assert collection.delete(ids[:-2]) == 1496
         (hits,) = collection.search(ONES, limit=10)
         assert sorted(hit.id for hit in hits) == sorted(ids[-2:])
-        assert collection.known(ids).keys() == set(ids[-2:])
+        assert collection.file_signatures(ids).keys() == set(ids[-2:])
         assert self.paths(collection, "x") == ["/1498", "/1499"]
         assert contents(collection) == [content(row) for row in by_id(rows[-2:])]
         assert collection.vectors_by_digest(["same"])["same"].tolist()[0] in (1498, 1499)
@@ -150,10 +152,10 @@ class TestWriting:
         collection.upsert(rows)
         new = {A: ["New", "Très  neu", "😀"], B: [], C: ["New"], row_id("/other"): ["New"]}
         collection.set_tags(new)
-        assert collection.tagged([A, B, C]) == {
-            A: Tagged(A, "/a", ("New", "Très  neu", "😀")),
-            B: Tagged(B, "/b", ()),
-            C: Tagged(C, "/c", ("New",)),
+        assert collection.picture_tags([A, B, C]) == {
+            A: PictureTags(A, "/a", ("New", "Très  neu", "😀")),
+            B: PictureTags(B, "/b", ()),
+            C: PictureTags(C, "/c", ("New",)),
         }
         expected = [facts | {"tags": new[A]}, {}, {"tags": ["New"]}]
         assert contents(collection) == [
@@ -166,9 +168,9 @@ class TestWriting:
         assert self.paths(collection, "new") == ["/a", "/c"]
         assert self.paths(collection, "très neu") == ["/a"]
         assert self.paths(collection, "dog") == ["/a"]
-        assert [tagged.tags for tagged in collection.all_tagged(Contains(LABELS, ("😀",)))] == [
-            ("New", "Très  neu", "😀")
-        ]
+        assert [
+            tagged.tags for tagged in collection.all_picture_tags(Contains(LABELS, ("😀",)))
+        ] == [("New", "Très  neu", "😀")]
         assert collection.row(B) is not None
         assert "tags" not in (collection.row(B) or {})
         assert collection.count() == 3

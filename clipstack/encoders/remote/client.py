@@ -1,10 +1,10 @@
-"""One request to a service (`clipstack serve`) in; its answer, or why there is none, out.
+"""A client of one encoder service (`clipstack serve`).
 
-Pictures travel as the pixels the model reads, uint8 in NumPy's .npy format. They are decoded here
-as they would be for an engine in this process, so the vectors are the same to the bit whatever
-the service's version of a decoder does. 224 x 224 pixels are 147 KiB, less than most photographs,
-and cost neither side a codec; PNG would save a third of that and take longer than encoding on a
-GPU. A file's own bytes would move the decoding to the service, which is what /vectorize is for.
+Pictures travel as the pixels that the model reads, uint8 in NumPy's .npy format. They are decoded
+here, as for an engine in this process, so the vectors are the same to the bit whatever decoder
+version the service has. 224 x 224 pixels are 147 KiB, less than most photographs, and need no codec
+on either side; PNG would save a third of that and take longer than encoding on a GPU. Sending the
+file's own bytes would move the decoding to the service, which is what /vectorize is for.
 """
 
 from __future__ import annotations
@@ -23,43 +23,45 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-AT_ONCE = 4
-"""Requests to one service that are on their way at the same time."""
+MAX_REQUESTS = 4
+"""Concurrent requests to one service."""
 
 _LONGEST_RETRY_AFTER = 60.0
 _PROBE_SECONDS = 5.0
 _START = "Start it with `clipstack serve`, or leave out --encoder-url to encode in this process."
 
 
-class AwayError(Exception):
+class UnavailableError(Exception):
     """A service can't be reached or is busy: the same request may succeed later, or elsewhere.
 
     Attributes:
-        problem: in the user's words.
-        asked: seconds the service asked to wait.
-        busy: it is there, and has too much to do.
+        reason: the error to show if nothing else helps.
+        retry_after: seconds that the service asked to wait.
+        busy: whether the service answered, and has too much to do.
     """
 
-    def __init__(self, problem: ClipstackError, asked: float = 0.0, *, busy: bool = False) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
-        self.asked = asked
+    def __init__(
+        self, reason: ClipstackError, retry_after: float = 0.0, *, busy: bool = False
+    ) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+        self.retry_after = retry_after
         self.busy = busy
 
 
-class RefusedError(ClipstackError):
-    """The service found the request itself wrong; no other one would take it."""
+class InvalidRequestError(ClipstackError):
+    """The service found the request itself invalid; no other service would take it."""
 
 
 class EncoderClient:
     """The connections to one service.
 
     Args:
-        url: "http://host:3000".
-        token: what it asks for, or "".
+        url: such as "http://host:3000".
+        token: the token that the service asks for, or "".
 
     Raises:
-        UsageError: no such URL can be.
+        UsageError: the URL is not valid.
     """
 
     def __init__(self, url: str, token: str = "") -> None:
@@ -70,8 +72,8 @@ class EncoderClient:
         self._client = httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(120.0, connect=5.0),
-            # uvicorn closes what is idle for 5 s; whoever sends just then loses the connection.
-            limits=httpx.Limits(max_connections=AT_ONCE, keepalive_expiry=3.0),
+            # uvicorn closes connections that are idle for 5 s; a request sent just then would fail.
+            limits=httpx.Limits(max_connections=MAX_REQUESTS, keepalive_expiry=3.0),
         )
 
     def close(self) -> None:
@@ -79,24 +81,24 @@ class EncoderClient:
         self._client.close()
 
     def model(self) -> tuple[ModelInfo, int]:
-        """What the service serves, and the most items it takes in one request.
+        """The model that the service serves, and the most items it takes in one request.
 
         Raises:
-            Away: it can't be reached, or is busy.
+            UnavailableError: the service can't be reached, or is busy.
             UnreachableError: it refuses the token.
-            ClipstackError: it is no service of clipstack's.
+            ClipstackError: it is not a service of clipstack's.
         """
         response = self._send("GET", "/model", timeout=15.0)
         try:
-            facts = response.json()
-            return _model_info(facts), int(facts["limits"]["items"])
+            document = response.json()
+            return _model_info(document), int(document["limits"]["items"])
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ClipstackError(
                 f"{self.url} answers, but not as a service of clipstack's does", hint=_START
             ) from error
 
-    def answers(self) -> bool:
-        """Whether the service is there at all, however busy it is; asked beside its other work."""
+    def is_alive(self) -> bool:
+        """Whether the service answers at all, however busy it is."""
         import httpx
 
         try:
@@ -106,28 +108,28 @@ class EncoderClient:
         return True
 
     def images(self, pixels: NDArray[np.uint8], model: ModelInfo) -> NDArray[np.float32]:
-        """Vectors of pictures, by `model` or not at all; raises as `model` does."""
+        """Vectors of pictures, float32 [n, dimension], by `model`; raises as `model()` does."""
         return self._vectors("/vectorize_images", len(pixels), *_npy(pixels), model)
 
     def texts(self, texts: Sequence[str], model: ModelInfo) -> NDArray[np.float32]:
-        """Vectors of texts, by `model` or not at all; raises as `model` does."""
+        """Vectors of texts, float32 [n, dimension], by `model`; raises as `model()` does."""
         return self._vectors("/vectorize_texts", len(texts), *_json(texts), model)
 
     def _vectors(
-        self, path: str, count: int, kind: str, body: bytes, model: ModelInfo
+        self, path: str, count: int, media_type: str, body: bytes, model: ModelInfo
     ) -> NDArray[np.float32]:
         import numpy as np
 
-        headers = {"Content-Type": kind, "Accept": "application/octet-stream"}
+        headers = {"Content-Type": media_type, "Accept": "application/octet-stream"}
         response = self._send("POST", path, content=body, headers=headers)
         if response.headers.get("Clipstack-Fingerprint") != model.fingerprint:
             raise ClipstackError(
                 f"the service at {self.url} has another model now than when this began",
                 hint="Start it with the former model again, or run this command again.",
             )
-        failed = response.headers.get("Clipstack-Failed")
-        if failed:
-            raise ClipstackError(f"the service at {self.url} could not encode item {failed}")
+        failed_item = response.headers.get("Clipstack-Failed")
+        if failed_item:
+            raise ClipstackError(f"the service at {self.url} could not encode item {failed_item}")
         size = count * model.dimension * 4
         if len(response.content) != size:
             raise ClipstackError(
@@ -139,16 +141,16 @@ class EncoderClient:
         return vectors.reshape(count, model.dimension)
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """One request. Only Away is worth repeating: any other answer would be the same."""
+        """Send one request. Only an UnavailableError is worth repeating."""
         import httpx
 
         try:
             response = self._client.request(method, self.url + path, **request)
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout) as error:
-            raise AwayError(_unreachable(self.url, error)) from None
+            raise UnavailableError(_unreachable(self.url, error)) from None
         except httpx.TimeoutException:
-            late = UnreachableError(f"the service at {self.url} did not answer in time")
-            raise AwayError(late) from None
+            timeout = UnreachableError(f"the service at {self.url} did not answer in time")
+            raise UnavailableError(timeout) from None
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
             raise _unreachable(self.url, error) from None
         if response.status_code == 503:
@@ -156,7 +158,8 @@ class EncoderClient:
                 f"the service at {self.url} is busy: {_reason(response)}",
                 hint="Try again later, or give it more workers.",
             )
-            raise AwayError(busy, _seconds(response.headers.get("Retry-After", "")), busy=True)
+            retry_after = _seconds(response.headers.get("Retry-After", ""))
+            raise UnavailableError(busy, retry_after, busy=True)
         self._check(response)
         return response
 
@@ -173,18 +176,18 @@ class EncoderClient:
             )
         if status == 404:
             raise ClipstackError(f"{self.url} is no service of clipstack's", hint=_START)
-        kind = RefusedError if status in (400, 413, 415, 422) else ClipstackError
-        raise kind(
+        error_type = InvalidRequestError if status in (400, 413, 415, 422) else ClipstackError
+        raise error_type(
             f"the service at {self.url} answered {status}: {_reason(response)}",
             hint="Its log says more." if status >= 500 else "",
         )
 
 
 def checked_url(url: str) -> str:
-    """A service's URL without a slash at its end.
+    """A service's URL, checked and without a trailing slash.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the URL is not valid.
     """
     import httpx
 
@@ -199,15 +202,15 @@ def checked_url(url: str) -> str:
     return str(parsed).rstrip("/")
 
 
-def _model_info(facts: dict[str, Any]) -> ModelInfo:
+def _model_info(document: dict[str, Any]) -> ModelInfo:
     return ModelInfo(
-        name=str(facts["id"]),
-        revision=str(facts["revision"]),
-        fingerprint=str(facts["fingerprint"]),
-        dimension=int(facts["dimension"]),
-        family=str(facts["family"]),
-        geometry=Geometry.of(facts["geometry"]),
-        context_length=int(facts["limits"]["tokens"]),
+        name=str(document["id"]),
+        revision=str(document["revision"]),
+        fingerprint=str(document["fingerprint"]),
+        dimension=int(document["dimension"]),
+        family=str(document["family"]),
+        geometry=Geometry.from_json(document["geometry"]),
+        context_length=int(document["limits"]["tokens"]),
         folder=Path(),
     )
 
@@ -239,5 +242,5 @@ def _reason(response: httpx.Response) -> str:
 
 
 def _seconds(header: str) -> float:
-    """Retry-After in seconds; its other form, a date, is not used by the service."""
+    """The seconds of a Retry-After header; the service does not use its other form, a date."""
     return min(float(header), _LONGEST_RETRY_AFTER) if header.isdecimal() else 0.0

@@ -1,8 +1,8 @@
-"""Requests in; the answers of whichever services are free out.
+"""A pool of encoder services that share one queue of requests.
 
-Each service has a few threads that take the next request when they are done with one. A service
-that fails is left out for a while, and what it had goes back in front of the queue. One that is
-slow loses its request to another one that has nothing to do, and is asked whether it is there.
+Each service has a few threads, each of which takes the next request when it is done with one. A
+service that fails is skipped for a while, and its requests go back to the front of the queue. A
+request that a slow service holds is sent to an idle service as well, and the slow one is probed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clipstack.encoders.remote.client import AT_ONCE, AwayError, EncoderClient, RefusedError
+from clipstack.encoders.remote.client import (
+    MAX_REQUESTS,
+    EncoderClient,
+    InvalidRequestError,
+    UnavailableError,
+)
 from clipstack.errors import ClipstackError, UnreachableError
-from clipstack.retry import InterruptError, RetryPolicy
+from clipstack.events import Events
+from clipstack.retry import Backoff, InterruptError, RetryPolicy
 
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 8.0
+_BACKOFF = Backoff(longest=8.0)
 _SLOW_SECONDS = 15.0
-_SPEAK_AFTER = 2.0
+_REPORT_AFTER = 2.0
 
 Call = Callable[[EncoderClient], Any]
 
@@ -30,39 +35,39 @@ class EncoderPool:
     """Services that do the same work.
 
     Args:
-        services: one or more.
-        patience: how long to go on when none of them answers.
+        clients: of the services, one or more.
+        retry_policy: how long to go on when no service answers.
     """
 
-    def __init__(self, services: Sequence[EncoderClient], patience: RetryPolicy) -> None:
-        self._patience = patience
-        self._lanes = [_Lane(service, patience) for service in services]
-        name = f"the encoder at {services[0].url}" if len(services) == 1 else "all encoders"
-        self._outage = patience.outage(name)
+    def __init__(self, clients: Sequence[EncoderClient], retry_policy: RetryPolicy) -> None:
+        self._retry_policy = retry_policy
+        self._services = [_Service(client, retry_policy.events) for client in clients]
+        name = self._services[0].name if len(clients) == 1 else "all encoders"
+        self._outage = retry_policy.outage(name)
         self._queue: deque[_Job] = deque()
-        self._taken: list[_Job] = []
+        self._running: list[_Job] = []
         self._changed = threading.Condition()
         self._closed = False
         # Daemons: one that hangs in a request must not keep the process from ending.
-        for lane in self._lanes:
-            for _ in range(AT_ONCE):
-                threading.Thread(target=self._work, args=(lane,), daemon=True).start()
+        for service in self._services:
+            for _ in range(MAX_REQUESTS):
+                threading.Thread(target=self._work, args=(service,), daemon=True).start()
 
     def close(self) -> None:
-        """End the threads, and the connections."""
+        """End the threads, and close the connections."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        for lane in self._lanes:
-            lane.service.close()
+        for service in self._services:
+            service.client.close()
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
-        """The answers to `calls`, in their order.
+        """The results of `calls`, in their order.
 
         Raises:
-            UnreachableError: no service answered for as long as `patience` lasts.
-            ClipstackError: every service refused one of them.
-            Interrupted: Ctrl-C.
+            UnreachableError: no service answered for as long as the retry policy allows.
+            ClipstackError: every service refused one of the calls.
+            InterruptError: Ctrl-C.
         """
         jobs = [_Job(call) for call in calls]
         with self._changed:
@@ -71,179 +76,196 @@ class EncoderPool:
             try:
                 while not all(job.done for job in jobs):
                     self._changed.wait(0.2)
-                    if self._patience.stop.is_set():
+                    if self._retry_policy.stop.is_set():
                         raise InterruptError
-                    self._look()
+                    self._check_services()
                     for job in jobs:
                         if job.error:
                             raise job.error
             finally:
-                for job in jobs:  # what is not done is not wanted any more
+                for job in jobs:  # nobody waits for the results of the rest any more
                     job.done = True
                 self._queue = deque(job for job in self._queue if not job.done)
-                self._taken = [job for job in self._taken if not job.done]
-        return [job.answer for job in jobs]
+                self._running = [job for job in self._running if not job.done]
+        return [job.result for job in jobs]
 
-    def _look(self) -> None:
-        """Say who is away; give up when all have been for too long."""
-        for lane in self._lanes:
-            self._probe(lane)
-        problem = self._problem()
-        if problem is None:
-            for lane in self._lanes:
-                lane.tell()
+    def _check_services(self) -> None:
+        """Report services that are unavailable; give up when all have been for too long."""
+        for service in self._services:
+            self._probe_if_slow(service)
+        error = self._common_error()
+        if error is None:
+            for service in self._services:
+                service.report()
             return
         left = self._outage.began()
-        if left <= 0 or min(lane.asked for lane in self._lanes) > left:
-            raise self._outage.gave_up(problem)
-        self._outage.tell(problem)
+        if left <= 0 or min(service.retry_after for service in self._services) > left:
+            raise self._outage.gave_up(error)
+        self._outage.report(error)
 
-    def _probe(self, lane: _Lane) -> None:
-        """Ask a service that has been at one request for long whether it is there."""
+    def _probe_if_slow(self, service: _Service) -> None:
+        """Probe a service, in a thread, that has worked on one request for long."""
         now = time.monotonic()
-        oldest = min((job.since for job in self._taken if job.lane is lane), default=now)
-        if now > max(oldest, lane.probed) + _SLOW_SECONDS:
-            lane.probed = now
-            threading.Thread(target=self._ask, args=(lane,), daemon=True).start()
+        oldest = min((job.since for job in self._running if job.service is service), default=now)
+        if now > max(oldest, service.probed) + _SLOW_SECONDS:
+            service.probed = now
+            threading.Thread(target=self._probe, args=(service,), daemon=True).start()
 
-    def _ask(self, lane: _Lane) -> None:
-        if lane.service.answers():
+    def _probe(self, service: _Service) -> None:
+        if service.client.is_alive():
             return
         with self._changed:
-            if lane.running:
-                url = lane.service.url
-                lane.fails(UnreachableError(f"the service at {url} gives no answer"))
+            if service.running:
+                url = service.client.url
+                service.fail(UnreachableError(f"the service at {url} gives no answer"))
 
-    def _problem(self) -> ClipstackError | None:
-        """Why no service is there, or None when one is."""
-        problems = [lane.problem for lane in self._lanes if lane.problem]
-        return problems[-1] if len(problems) == len(self._lanes) else None
+    def _common_error(self) -> ClipstackError | None:
+        """Why no service is available, or None when one is."""
+        errors = [service.error for service in self._services if service.error]
+        return errors[-1] if len(errors) == len(self._services) else None
 
-    def _work(self, lane: _Lane) -> None:
-        while (job := self._next(lane)) is not None:
-            answer, error = None, None
+    def _work(self, service: _Service) -> None:
+        while (job := self._next_job(service)) is not None:
+            result, error = None, None
             try:
-                answer = job.call(lane.service)
-            except Exception as problem:
-                error = problem
+                result = job.call(service.client)
+            except Exception as raised:
+                error = raised
             with self._changed:
-                lane.running -= 1
-                if job in self._taken:
-                    self._taken.remove(job)
+                service.running -= 1
+                if job in self._running:
+                    self._running.remove(job)
                 if error is None:
-                    self._succeeded(lane, job, answer)
+                    self._succeed(service, job, result)
                 else:
-                    self._failed(lane, job, error)
+                    self._fail(service, job, error)
                 self._changed.notify_all()
 
-    def _next(self, lane: _Lane) -> _Job | None:
+    def _next_job(self, service: _Service) -> _Job | None:
+        """Wait for a job for the service; None when the pool is closed."""
         with self._changed:
             while not self._closed:
-                job = self._find(lane) if lane.is_free() else None
+                job = self._find_job(service) if service.is_free() else None
                 if job is not None:
-                    lane.running += 1
-                    job.lane, job.since = lane, time.monotonic()
-                    self._taken.append(job)
+                    service.running += 1
+                    job.service, job.since = service, time.monotonic()
+                    self._running.append(job)
                     return job
-                self._changed.wait(0.5 if lane.problem is None else 0.1)
+                self._changed.wait(0.5 if service.error is None else 0.1)
         return None
 
-    def _find(self, lane: _Lane) -> _Job | None:
+    def _find_job(self, service: _Service) -> _Job | None:
         for job in self._queue:
-            if lane not in job.refused:
+            if service not in job.refused_by:
                 self._queue.remove(job)
                 return job
-        for job in self._taken:
-            late = time.monotonic() > job.since + _SLOW_SECONDS
-            if late and not job.doubled and job.lane is not lane and not job.done:
-                job.doubled = True
+        for job in self._running:
+            is_late = time.monotonic() > job.since + _SLOW_SECONDS
+            if is_late and not job.duplicated and job.service is not service and not job.done:
+                job.duplicated = True
                 return job
         return None
 
-    def _succeeded(self, lane: _Lane, job: _Job, answer: Any) -> None:
-        lane.came_back()
+    def _succeed(self, service: _Service, job: _Job, result: Any) -> None:
+        service.recover()
         self._outage.over()
         if not job.done:
-            job.answer, job.done = answer, True
+            job.result, job.done = result, True
 
-    def _failed(self, lane: _Lane, job: _Job, error: Exception) -> None:
+    def _fail(self, service: _Service, job: _Job, error: Exception) -> None:
         if self._closed:
             return
-        if isinstance(error, AwayError):
-            lane.fails(error.problem, error.asked)
-        elif isinstance(error, ClipstackError) and not isinstance(error, RefusedError):
-            job.refused.append(lane)
-            if len(job.refused) == len(self._lanes):
+        if isinstance(error, UnavailableError):
+            service.fail(error.reason, error.retry_after)
+        elif isinstance(error, ClipstackError) and not isinstance(error, InvalidRequestError):
+            job.refused_by.append(service)
+            if len(job.refused_by) == len(self._services):
                 job.error = error
             else:
-                lane.fails(error)
+                service.fail(error)
         else:
             job.error = error if isinstance(error, ClipstackError) else _unexpected(error)
-        if self._problem() is not None:
+        if self._common_error() is not None:
             self._outage.began()
-        if not (job.done or job.error or job in self._taken):
-            job.doubled = False
+        if not (job.done or job.error or job in self._running):
+            job.duplicated = False
             self._queue.appendleft(job)
 
 
-class _Lane:
-    """One service of a fleet, and how it does. All of it is guarded by the fleet's lock."""
+class _Service:
+    """The state of one service of a pool, guarded by the pool's lock.
 
-    def __init__(self, service: EncoderClient, patience: RetryPolicy) -> None:
-        self.service = service
-        self.problem: ClipstackError | None = None
-        self.asked = 0.0
+    Attributes:
+        error: why it is unavailable, or None.
+        retry_after: seconds that it asked to wait.
+        running: requests that it works on.
+        probed: time of the last probe.
+    """
+
+    def __init__(self, client: EncoderClient, events: Events) -> None:
+        self.client = client
+        self.error: ClipstackError | None = None
+        self.retry_after = 0.0
         self.running = 0
         self.probed = 0.0
-        self._patience = patience
-        self._again = 0.0
+        self._events = events
+        self._failures = 0
+        self._retry_at = 0.0
         self._since = 0.0
-        self._told = False
-        self._pause = _FIRST_PAUSE
+        self._reported = False
 
     def is_free(self) -> bool:
-        """Whether it may be asked. One that failed gets one request at first, not four."""
-        return not self.problem or (time.monotonic() >= self._again and self.running == 0)
+        """Whether it may get a request. After a failure it gets one at first, not several."""
+        return not self.error or (time.monotonic() >= self._retry_at and self.running == 0)
 
-    def fails(self, problem: ClipstackError, asked: float = 0.0) -> None:
-        """It is left out for a while, longer each time; `asked` is its own wish, in seconds."""
+    def fail(self, error: ClipstackError, retry_after: float = 0.0) -> None:
+        """Skip it for a while, longer each time, and for the seconds it asked for at least."""
         now = time.monotonic()
-        if self.problem and now < self._again:
+        if self.error and now < self._retry_at:
             return  # one failure, met by several requests
-        self._since = self._since if self.problem else now
-        self.problem, self.asked = problem, asked
+        self._since = self._since if self.error else now
+        self.error, self.retry_after = error, retry_after
         # Spread out, so that many callers do not come back at the same moment.
-        self._again = now + max(asked, self._pause * random.uniform(0.5, 1.0))
-        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+        pause = _BACKOFF.pause(self._failures) * random.uniform(0.5, 1.0)
+        self._retry_at = now + max(retry_after, pause)
+        self._failures += 1
 
-    def tell(self) -> None:
-        """Say that it is away while others go on."""
-        if self.problem and time.monotonic() > self._since + _SPEAK_AFTER:
-            self._told = True
-            self._patience.waiting(self._name, self.problem.message, None)
+    def report(self) -> None:
+        """Report that it is unavailable while others go on."""
+        if self.error and time.monotonic() > self._since + _REPORT_AFTER:
+            self._reported = True
+            self._events.waiting(self.name, self.error.message, None)
 
-    def came_back(self) -> None:
-        if self._told:
-            self._patience.resumed(self._name, time.monotonic() - self._since)
-        self.problem, self.asked, self._pause, self._told = None, 0.0, _FIRST_PAUSE, False
+    def recover(self) -> None:
+        """It answered."""
+        if self._reported:
+            self._events.resumed(self.name, time.monotonic() - self._since)
+        self.error, self.retry_after, self._failures, self._reported = None, 0.0, 0, False
 
     @property
-    def _name(self) -> str:
-        return f"the encoder at {self.service.url}"
+    def name(self) -> str:
+        return f"the encoder at {self.client.url}"
 
 
 class _Job:
-    """One request: whose turn it is, and what came of it."""
+    """One request, and its result or error.
+
+    Attributes:
+        done: it has a result, or nobody waits for one any more.
+        duplicated: a second service works on it too.
+        service, since: the service that got it last, and when.
+        refused_by: services that can't do it.
+    """
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.answer: Any = None
+        self.result: Any = None
         self.error: ClipstackError | None = None
         self.done = False
-        self.doubled = False
+        self.duplicated = False
         self.since = 0.0
-        self.lane: _Lane | None = None
-        self.refused: list[_Lane] = []
+        self.service: _Service | None = None
+        self.refused_by: list[_Service] = []
 
 
 def _unexpected(error: Exception) -> ClipstackError:

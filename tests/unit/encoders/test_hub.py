@@ -23,11 +23,15 @@ PULL = """
 import json, sys
 from clipstack.encoders.models import catalog as models
 from clipstack.errors import ClipstackError
+from clipstack.events import Events
 seen = []
+class Downloads(Events):
+    def download(self, name, done, total):
+        seen.append((done, total))
 try:
     call = getattr(models, sys.argv[1])
     options = {"download": True} if sys.argv[1] == "resolve" else {}
-    found = call(sys.argv[2], progress=lambda done, total: seen.append((done, total)), **options)
+    found = call(sys.argv[2], events=Downloads(), **options)
     answer = {"path": str(found.path), "revision": found.revision, "name": found.name}
 except ClipstackError as error:
     answer = {"error": type(error).__name__, "code": error.code, "message": error.message}

@@ -19,6 +19,7 @@ from clipstack.encoders.openvino import export
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 from clipstack.scenes import demo_scenes
 from tests import models
+from tests.notes import Notes
 
 pytestmark = pytest.mark.skipif(not choice.has_openvino(), reason="OpenVINO is for x86")
 
@@ -164,7 +165,7 @@ def test_neither_pytorch_nor_transformers_is_imported(clip):
 def test_a_tower_that_computes_something_else_is_refused(clip, cache, monkeypatch, tmp_path):
     monkeypatch.setenv("CLIPSTACK_CACHE_DIR", str(tmp_path))
     info = describe(resolve(str(clip), download=False))
-    folder = export.exported(info)
+    folder = export.ensure_export(info)
     with np.load(folder / export.PROBES) as probes:
         wrong = {name: -probes[name] for name in probes.files}
     np.savez(folder / export.PROBES, **wrong)
@@ -175,10 +176,10 @@ def test_a_tower_that_computes_something_else_is_refused(clip, cache, monkeypatc
 
 def test_an_export_is_made_once_and_told_of(clip, monkeypatch, tmp_path):
     monkeypatch.setenv("CLIPSTACK_CACHE_DIR", str(tmp_path))
-    said: list[str] = []
-    encoders.load(str(clip), engine="openvino", say=said.append)
-    encoders.load(str(clip), engine="openvino", say=said.append)
-    assert len(said) == 1
+    notes = Notes()
+    encoders.load(str(clip), engine="openvino", events=notes)
+    encoders.load(str(clip), engine="openvino", events=notes)
+    assert len(notes.texts) == 1
     (made,) = [path for path in (tmp_path / "openvino").iterdir() if path.is_dir()]
     assert json.loads((made / export.MANIFEST).read_text())["fingerprint"].startswith(
         made.name[:32]
@@ -191,7 +192,7 @@ def test_a_model_that_cannot_be_loaded_leaves_nothing_behind(copied, monkeypatch
     weights = copied / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(PrerequisiteError):
-        export.exported(info)
+        export.ensure_export(info)
     assert [path for path in (tmp_path / "openvino").iterdir() if path.is_dir()] == []
 
 

@@ -15,7 +15,7 @@ from clipstack.encoders import choice
 from clipstack.encoders.models.catalog import describe, resolve
 from clipstack.encoders.openvino import export, int8_store, quantization
 from clipstack.encoders.openvino.encoder import OpenVinoEncoder
-from clipstack.encoders.openvino.rank_overlap import compare, worst
+from clipstack.encoders.openvino.ranking_agreement import compare, worst
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 
 on_x86 = pytest.mark.skipif(not choice.has_openvino(), reason="OpenVINO is for x86")
@@ -91,7 +91,7 @@ def made(tmp_path, monkeypatch):
     """An int8 that is none: the tower of `shapes` as it is, kept as if it had been accepted."""
     monkeypatch.setenv("CLIPSTACK_CACHE_DIR", str(tmp_path / "cache"))
     info = describe(resolve("shapes", download=False))
-    folder = export.exported(info)
+    folder = export.ensure_export(info)
     probes = OpenVinoEncoder(info, "fp32").encode_images(export.probe_pictures(info))
     return info, int8_store.keep(info, folder, probes, {"made": 1.0})
 
@@ -105,7 +105,7 @@ def test_an_int8_has_a_fingerprint_of_its_own_and_is_found(made):
     assert int8_store.as_int8(info) == int8
     assert int8_store.as_int8(info, int8.fingerprint) == int8
     assert int8_store.as_int8(info, "other") is None
-    assert [one.fingerprint for one in int8_store.of(int8)] == [int8.fingerprint]
+    assert [one.fingerprint for one in int8_store.towers_of(int8)] == [int8.fingerprint]
 
 
 @on_x86
@@ -130,7 +130,7 @@ def test_the_newest_is_used_and_an_older_one_stays(made, tmp_path):
     folder = tmp_path / "another"
     folder.mkdir()
     for file in ("image.xml", "image.bin"):
-        (folder / file).write_bytes((export.exported(info) / file).read_bytes())
+        (folder / file).write_bytes((export.ensure_export(info) / file).read_bytes())
     with (folder / "image.xml").open("a") as graph:
         graph.write("\n")
     newer = int8_store.keep(info, folder, np.zeros((4, 128), np.float32), {"made": 2.0})
@@ -154,7 +154,7 @@ def test_a_cpu_that_computes_it_otherwise_is_noticed(made):
 def test_what_is_not_whole_is_as_if_it_were_not_there(made):
     info, int8 = made
     (int8_store.folder(int8.fingerprint) / "int8.json").write_text('{"schema": 1')
-    assert int8_store.kept() == []
+    assert int8_store.stored_towers() == []
     with pytest.raises(PrerequisiteError) as error:
         encoders.load(info, precision="int8")
     assert "clipstack models optimize shapes --precision int8 --calibrate" in error.value.hint
@@ -164,7 +164,7 @@ def test_what_is_not_whole_is_as_if_it_were_not_there(made):
 def test_it_is_of_one_model_only(made, tmp_path):
     info, _ = made
     other = replace(info, fingerprint="f" * 64)
-    assert int8_store.of(other) == []
+    assert int8_store.towers_of(other) == []
     assert int8_store.as_int8(other) is None
 
 

@@ -21,7 +21,7 @@ def serve() -> Iterator[Start]:
 
 def test_order_is_kept_over_many_requests_in_flight(serve):
     url, script = serve(vectors)
-    encoder = RemoteEncoder(url + "/")
+    encoder = RemoteEncoder((url + "/",))
     assert encoder.info.dimension == 3
     assert encoder.info.geometry.shape == (2, 4)
     pixels = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 4, 3), np.uint8)
@@ -35,7 +35,7 @@ def test_order_is_kept_over_many_requests_in_flight(serve):
 
 def test_wrong_arguments_never_travel(serve):
     url, script = serve(vectors)
-    encoder = RemoteEncoder(url)
+    encoder = RemoteEncoder((url,))
     with pytest.raises(ValueError, match="uint8"):
         encoder.encode_images(np.zeros((1, 2, 4, 3), np.float32))
     with pytest.raises(ValueError, match=r"\(n, 2, 4, 3\)"):
@@ -55,14 +55,14 @@ def test_wrong_arguments_never_travel(serve):
 )
 def test_lost_connections_and_busy_services_are_tried_again(serve, trouble):
     url, script = serve(vectors, *trouble, vectors)
-    encoder = RemoteEncoder(url)
+    encoder = RemoteEncoder((url,))
     assert encoder.encode_texts(["7"]).tolist() == [[7, 7, 7]]
     assert len(script.asked) == 2 + len(trouble)
 
 
 def test_patience_ends(serve):
     url, script = serve(vectors, status(503, "the queue is full", Retry_After="30"))
-    encoder = RemoteEncoder(url, patience=5)
+    encoder = RemoteEncoder((url,), patience=5)
     with pytest.raises(UnreachableError, match="the queue is full"):
         encoder.encode_texts(["7"])
     assert len(script.asked) == 2
@@ -71,7 +71,7 @@ def test_patience_ends(serve):
 @pytest.mark.parametrize("code", [400, 404, 413, 415, 422, 429, 500, 502, 504])
 def test_other_answers_are_not_tried_again(serve, code):
     url, script = serve(vectors, status(code, "no such thing"))
-    encoder = RemoteEncoder(url)
+    encoder = RemoteEncoder((url,))
     with pytest.raises(ClipstackError, match="no such thing" if code != 404 else "no service"):
         encoder.encode_texts(["7"])
     assert len(script.asked) == 2
@@ -80,7 +80,7 @@ def test_other_answers_are_not_tried_again(serve, code):
 def test_nobody_there():
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(UnreachableError) as error:
-        RemoteEncoder(url, first_patience=0.3)
+        RemoteEncoder((url,), first_patience=0.3)
     assert error.value.code == ExitCode.UNREACHABLE
     assert url in error.value.message
     assert "clipstack serve" in error.value.hint
@@ -90,19 +90,19 @@ def test_another_kind_of_server(serve):
     for answer in (status(404), status(200), lambda *_: (200, {}, b'{"id": 1}')):
         url, _ = serve(answer)
         with pytest.raises(ClipstackError, match=url):
-            RemoteEncoder(url)
+            RemoteEncoder((url,))
 
 
 def test_the_token_is_sent_and_never_shown(serve):
     url, script = serve(vectors, status(401, "a token is needed"))
-    encoder = RemoteEncoder(url, "s3cret")
+    encoder = RemoteEncoder((url,), "s3cret")
     assert script.asked[0][1]["Authorization"] == "Bearer s3cret"
     with pytest.raises(UnreachableError) as error:
         encoder.encode_texts(["7"])
     assert "s3cret" not in f"{error.value} {error.value.hint} {encoder!r} {vars(encoder)}"
     url, _ = serve(status(401, "a token is needed"))
     with pytest.raises(UnreachableError, match="asks for a token") as error:
-        RemoteEncoder(url)
+        RemoteEncoder((url,))
     assert "CLIPSTACK_ENCODER_TOKEN" in error.value.hint
 
 
@@ -110,7 +110,7 @@ def test_a_service_that_changes_its_model(serve):
     other = (200, {"Clipstack-Fingerprint": "beef"}, np.zeros(3, "<f4").tobytes())
     url, _ = serve(vectors, lambda *_: other)
     with pytest.raises(ClipstackError, match="another model"):
-        RemoteEncoder(url).encode_texts(["7"])
+        RemoteEncoder((url,)).encode_texts(["7"])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_service_that_changes_its_model(serve):
 def test_answers_that_hold_no_vectors(serve, headers, body):
     url, _ = serve(vectors, lambda *_: (200, FINGERPRINT | headers, body))
     with pytest.raises(ClipstackError):
-        RemoteEncoder(url).encode_texts(["7"])
+        RemoteEncoder((url,)).encode_texts(["7"])
 
 
 @pytest.mark.parametrize(

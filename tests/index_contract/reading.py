@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from clipstack.index.base import MAX_LIMIT, Collection, Hit, Index, Known, Tagged
+from clipstack.index.base import MAX_LIMIT, Collection, FileSignature, Hit, Index, PictureTags
 from clipstack.index.filters.syntax import (
     And,
     Compare,
@@ -18,11 +18,11 @@ from clipstack.index.filters.syntax import (
     In,
     Not,
     Or,
-    under,
+    below_folder,
 )
 from clipstack.index.schema import Row, row_id
 from clipstack.index.vector_index import VectorIndex
-from tests.index_contract.material import DIMENSION, FOLDERS, MANY, by_id, many_rows, same
+from tests.index_contract.sample_rows import DIMENSION, FOLDERS, MANY, by_id, many_rows, same
 from tests.material import Model
 
 WIDTH = Field("width")
@@ -160,7 +160,7 @@ class TestFilled:
         (page,) = filled.search(queries[:1], limit=50, offset=20, filter=filter)
         assert [hit.id for hit in page] == [hit.id for hit in hits[20:70]]
         assert {row.id for batch in filled.rows(filter=filter) for row in batch} == ids
-        assert sorted(tagged.id for tagged in filled.all_tagged(filter)) == sorted(ids)
+        assert sorted(tagged.id for tagged in filled.all_picture_tags(filter)) == sorted(ids)
         lowest = [row.vector.tolist() for row in by_id(given) if row.id in ids][:30]
         sample = filled.sample(30, filter=filter)
         assert sample.shape == (len(lowest), DIMENSION)
@@ -174,7 +174,7 @@ class TestFilled:
         below = {row.path for row in given[: 4 * len(FOLDERS)]} & {
             row.path for row in given if row.path.startswith(folder.rstrip("/") + "/")
         }
-        filter = And((under(folder), first))
+        filter = And((below_folder(folder), first))
         (hits,) = filled.search(queries[:1], limit=100, filter=filter)
         assert {hit.path for hit in hits} == below
         assert filled.count(filter) == len(hits) == len(below) >= 2
@@ -218,8 +218,8 @@ class TestFilled:
 
     def test_what_is_known_of_rows(self, filled: Collection, given: list[Row]) -> None:
         some = given[:2500]
-        known = filled.known([*(row.id for row in some), row_id("/other")])
-        assert known == {row.id: Known(row.size, row.mtime_ns, row.digest) for row in some}
+        known = filled.file_signatures([*(row.id for row in some), row_id("/other")])
+        assert known == {row.id: FileSignature(row.size, row.mtime_ns, row.digest) for row in some}
 
     def test_vectors_by_id_and_digest(self, filled: Collection, given: list[Row]) -> None:
         some = given[:2500]
@@ -242,11 +242,11 @@ class TestFilled:
 
     def test_paths_and_tags(self, filled: Collection, given: list[Row]) -> None:
         expected = {
-            row.id: Tagged(row.id, row.path, tuple(row.facts.get("tags", ()))) for row in given
+            row.id: PictureTags(row.id, row.path, tuple(row.facts.get("tags", ()))) for row in given
         }
         some = [given[number].id for number in (0, 2, 99, 300)]
-        assert filled.tagged([*some, row_id("/other")]) == {id: expected[id] for id in some}
-        everything = list(filled.all_tagged())
+        assert filled.picture_tags([*some, row_id("/other")]) == {id: expected[id] for id in some}
+        everything = list(filled.all_picture_tags())
         assert len(everything) == MANY
         assert {tagged.id: tagged for tagged in everything} == expected
 
@@ -257,10 +257,10 @@ class TestFilled:
         assert not filled.is_empty()
 
     def test_nothing_asked_is_nothing_answered(self, filled: Collection) -> None:
-        assert filled.known([]) == {}
+        assert filled.file_signatures([]) == {}
         assert filled.vectors([]) == {}
         assert filled.vectors_by_digest([]) == {}
-        assert filled.tagged([]) == {}
+        assert filled.picture_tags([]) == {}
         assert filled.delete([]) == 0
         filled.upsert([])
         filled.set_tags({})
