@@ -1,4 +1,4 @@
-"""The service, started once for all tests, and once more with a token and small limits."""
+"""The service, started once for all tests, and a second one with a token and small limits."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TOKEN = "s3cret-token"
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`service:svc`, with the model `shapes`."""
-    with served(tmp_path_factory.mktemp("svc"), "service:svc", port=3000) as running:
-        yield running
+    with served(tmp_path_factory.mktemp("svc"), "service:svc", port=3000) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A service that asks for a token and has small limits."""
+def strict_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service with a token and small limits."""
     limits = {"MAX_BYTES": "300000", "MAX_ITEMS": "8", "QUEUE": "8", "MAX_TEXT": "2000"}
     limits |= {"PATIENCE": "4", "TOKEN": TOKEN, "MAX_PIXELS": "1000000"}
-    own = {f"CLIPSTACK_SERVICE_{name}": value for name, value in limits.items()}
-    with served(tmp_path_factory.mktemp("strict"), **own) as running:
-        yield running
+    variables = {f"CLIPSTACK_SERVICE_{name}": value for name, value in limits.items()}
+    with served(tmp_path_factory.mktemp("strict"), **variables) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def encoder() -> TorchEncoder:
 
 @pytest.fixture(scope="session")
 def vector_of(encoder: TorchEncoder):
-    """The vector of a picture file, by this process."""
+    """Computes the vector of a picture file in this process."""
 
     def vector(data: bytes) -> np.ndarray:
         return encoder.encode_images(np.stack([decode(data, encoder.info.geometry).pixels]))[0]

@@ -1,4 +1,4 @@
-"""`import` and `search` through the service give what they give in one process."""
+"""`import` and `search` give the same hits with the service as in one process."""
 
 from __future__ import annotations
 
@@ -58,17 +58,19 @@ def test_a_model_that_the_service_does_not_have_is_refused(cli, service, gallery
     assert cli("import", gallery, "-m", "shapes", "--encoder-url", service.url).code == 0
 
 
-def test_a_token_comes_from_the_environment_and_is_never_shown(cli, strict, gallery, monkeypatch):
-    ran = cli("import", gallery, "--encoder-url", strict.url)
+def test_a_token_comes_from_the_environment_and_is_never_shown(
+    cli, strict_service, gallery, monkeypatch
+):
+    ran = cli("import", gallery, "--encoder-url", strict_service.url)
     assert ran.code == 5
     assert "CLIPSTACK_ENCODER_TOKEN" in ran.err
     monkeypatch.setenv("CLIPSTACK_ENCODER_TOKEN", TOKEN)
-    ran = cli("import", gallery, "--encoder-url", strict.url)
+    ran = cli("import", gallery, "--encoder-url", strict_service.url)
     assert ran.code == 0, ran.err
     for mode in ("human", "plain", "json", "quiet"):
         shown = cli("config", "show", "--origin", mode=mode)
         assert TOKEN not in shown.out + shown.err
-        assert TOKEN not in cli("search", "dog", "--encoder-url", strict.url, mode=mode).err
+        assert TOKEN not in cli("search", "dog", "--encoder-url", strict_service.url, mode=mode).err
 
 
 def test_no_service_there(cli, imported):

@@ -1,4 +1,4 @@
-"""The lines that people type, as they type them; the port only changes where 3000 is taken."""
+"""The curl commands of the documentation; the port differs only if 3000 is taken."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 def vectorization(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The service by its other name."""
     folder = tmp_path_factory.mktemp("vectorization")
-    with served(folder, "service:vectorization", port=3000) as running:
-        yield running
+    with served(folder, "service:vectorization", port=3000) as service:
+        yield service
 
 
 @pytest.fixture(params=["service", "vectorization"])
-def named(request: pytest.FixtureRequest) -> Served:
+def any_service(request: pytest.FixtureRequest) -> Served:
     return request.getfixturevalue(request.param)
 
 
-def curl(named: Served, line: str) -> str:
-    words = shlex.split(line.replace(":3000", f":{named.port}"))
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + (done.stderr if "-v" in words else "")
+def curl(any_service: Served, line: str) -> str:
+    words = shlex.split(line.replace(":3000", f":{any_service.port}"))
+    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout + (result.stderr if "-v" in words else "")
 
 
-def test_health_and_metrics(named):
-    assert "200 OK" in curl(named, "curl -v http://127.0.0.1:3000/livez")
-    metrics = curl(named, "curl http://127.0.0.1:3000/metrics")
+def test_health_and_metrics(any_service):
+    assert "200 OK" in curl(any_service, "curl -v http://127.0.0.1:3000/livez")
+    metrics = curl(any_service, "curl http://127.0.0.1:3000/metrics")
     assert "clipstack_batch_size_bucket" in metrics
     assert "bentoml_service_request_duration_seconds" in metrics
 
 
 @pytest.mark.parametrize("endpoint", ["vectorize", "vectorize_image"])
-def test_a_picture(named, endpoint, image_jpg, vector_of):
-    said = curl(
-        named,
+def test_a_picture(any_service, endpoint, image_jpg, vector_of):
+    body = curl(
+        any_service,
         'curl -X POST -H "Content-Type: image/jpeg" --data-binary @image.jpg '
         f"http://127.0.0.1:3000/{endpoint}",
     )
-    answer = json.loads(said)
-    assert list(answer) == ["vector"]
-    np.testing.assert_allclose(answer["vector"], vector_of(image_jpg.read_bytes()), atol=1e-4)
+    response = json.loads(body)
+    assert list(response) == ["vector"]
+    np.testing.assert_allclose(response["vector"], vector_of(image_jpg.read_bytes()), atol=1e-4)
 
 
-def test_a_text(named, encoder):
-    said = curl(
-        named,
+def test_a_text(any_service, encoder):
+    body = curl(
+        any_service,
         'curl -X POST -H "Content-Type: text/plain" -d "dog" http://127.0.0.1:3000/vectorize_text',
     )
     np.testing.assert_allclose(
-        json.loads(said)["vector"], encoder.encode_texts(["dog"])[0], atol=1e-4
+        json.loads(body)["vector"], encoder.encode_texts(["dog"])[0], atol=1e-4
     )

@@ -1,4 +1,4 @@
-"""Every endpoint: what it takes, what it answers, and how it refuses."""
+"""Every endpoint: its inputs, its responses and its errors."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def vector(response: httpx.Response) -> np.ndarray:
 
 def refused(response: httpx.Response) -> tuple[int, str]:
     assert response.headers["content-type"] == "application/json"
-    answer = response.json()
-    assert answer["error"]
-    return response.status_code, answer["reason"]
+    body = response.json()
+    assert body["error"]
+    return response.status_code, body["reason"]
 
 
 @pytest.mark.parametrize("path", ["/vectorize", "/vectorize_image"])
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/x-anything", BINARY, "text/plain", ""])
-def test_a_picture_whatever_its_content_type_says(service, path, kind, picture, vector_of):
-    got = vector(service.post(path, picture, kind))
-    np.testing.assert_allclose(got, vector_of(picture), atol=1e-4)
+def test_a_picture_with_any_content_type(service, path, kind, picture, vector_of):
+    actual = vector(service.post(path, picture, kind))
+    np.testing.assert_allclose(actual, vector_of(picture), atol=1e-4)
 
 
 def test_a_picture_by_multipart(service, picture, vector_of):
-    answer = httpx.post(service.url + "/vectorize", files={"any": ("é.jpg", picture)})
-    np.testing.assert_allclose(vector(answer), vector_of(picture), atol=1e-4)
+    response = httpx.post(service.url + "/vectorize", files={"any": ("é.jpg", picture)})
+    np.testing.assert_allclose(vector(response), vector_of(picture), atol=1e-4)
 
 
-def test_octets_are_the_same_numbers(service, picture):
+def test_octets_hold_the_same_numbers(service, picture):
     octets = service.post("/vectorize", picture, accept=BINARY)
     assert octets.headers["content-type"] == BINARY
     both = "application/json, application/octet-stream;q=.5"
@@ -57,26 +57,26 @@ def test_octets_are_the_same_numbers(service, picture):
     ],
 )
 def test_a_text(service, encoder, content, kind):
-    got = vector(service.post("/vectorize_text", content, kind))
-    np.testing.assert_allclose(got, encoder.encode_texts(["two red circles"])[0], atol=1e-4)
+    actual = vector(service.post("/vectorize_text", content, kind))
+    np.testing.assert_allclose(actual, encoder.encode_texts(["two red circles"])[0], atol=1e-4)
 
 
-def test_a_long_text_is_cut_off_and_the_answer_says_so(service, encoder):
+def test_a_long_text_is_cut_off_with_a_notice(service, encoder):
     text = "a red circle " * 100
-    answer = service.post("/vectorize_text", text, "text/plain")
-    np.testing.assert_allclose(vector(answer), encoder.encode_texts([text])[0], atol=1e-4)
-    assert answer.json()["truncated"] is True
-    assert str(encoder.info.context_length) in answer.json()["notice"]
-    assert answer.headers["clipstack-truncated"] == "true"
-    whole = service.post("/vectorize_text", "red " * 8, "text/plain")
-    assert "truncated" not in whole.json()
+    response = service.post("/vectorize_text", text, "text/plain")
+    np.testing.assert_allclose(vector(response), encoder.encode_texts([text])[0], atol=1e-4)
+    assert response.json()["truncated"] is True
+    assert str(encoder.info.context_length) in response.json()["notice"]
+    assert response.headers["clipstack-truncated"] == "true"
+    short = service.post("/vectorize_text", "red " * 8, "text/plain")
+    assert "truncated" not in short.json()
 
 
 def test_many_pictures_each_with_its_own_outcome(service, picture, vector_of):
     png = samples.SAMPLES[".png"]().data
     files = [("i", picture), ("i", b"no picture at all"), ("i", picture[:300]), ("i", png)]
-    answer = httpx.post(service.url + "/vectorize_images", files=files)
-    first, second, third, fourth = answer.json()["results"]
+    response = httpx.post(service.url + "/vectorize_images", files=files)
+    first, second, third, fourth = response.json()["results"]
     np.testing.assert_allclose(first["vector"], vector_of(picture), atol=1e-4)
     assert (second["status"], second["reason"]) == (415, "unsupported")
     assert (third["status"], third["reason"]) == (422, "truncated")
@@ -91,8 +91,8 @@ def test_many_pictures_as_pixels(service, encoder):
     shape = (5, *encoder.info.geometry.shape, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     kind, body = _npy(pixels)
-    answer = service.post("/vectorize_images", body, kind, accept=BINARY)
-    rows = np.frombuffer(answer.content, "<f4").reshape(5, -1)
+    response = service.post("/vectorize_images", body, kind, accept=BINARY)
+    rows = np.frombuffer(response.content, "<f4").reshape(5, -1)
     np.testing.assert_allclose(rows, encoder.encode_images(pixels), atol=1e-4)
     assert refused(service.post("/vectorize_images", body[:-9], kind)) == (422, "truncated")
     assert refused(service.post("/vectorize_images", b"x" * 99, kind)) == (415, "unsupported")
@@ -104,13 +104,14 @@ def test_many_pictures_as_pixels(service, encoder):
 def test_many_texts_each_with_its_own_outcome(service, encoder, name):
     texts = ["a dog", "", 7, "red " * 200]
     body = json.dumps({name: texts} if name else texts)
-    answer = service.post("/vectorize_texts", body, "application/json").json()["results"]
-    wanted = encoder.encode_texts([texts[0], texts[3]])
-    np.testing.assert_allclose(answer[0]["vector"], wanted[0], atol=1e-4)
-    assert (answer[1]["status"], answer[1]["reason"]) == (400, "empty")
-    assert (answer[2]["status"], answer[2]["reason"]) == (400, "json")
-    np.testing.assert_allclose(answer[3]["vector"], wanted[1], atol=1e-4)
-    assert answer[3]["truncated"] is True
+    response = service.post("/vectorize_texts", body, "application/json")
+    results = response.json()["results"]
+    expected = encoder.encode_texts([texts[0], texts[3]])
+    np.testing.assert_allclose(results[0]["vector"], expected[0], atol=1e-4)
+    assert (results[1]["status"], results[1]["reason"]) == (400, "empty")
+    assert (results[2]["status"], results[2]["reason"]) == (400, "json")
+    np.testing.assert_allclose(results[3]["vector"], expected[1], atol=1e-4)
+    assert results[3]["truncated"] is True
 
 
 @pytest.mark.parametrize("content", ["[]", '{"texts": []}'])
@@ -119,21 +120,21 @@ def test_no_texts_no_vectors(service, content):
 
 
 def test_the_model(service, encoder):
-    said, info = service.get("/model").json(), encoder.info
-    assert said["id"] == "shapes"
-    assert said["fingerprint"] == info.fingerprint
-    assert said["dimension"] == info.dimension
-    assert (said["engine"], said["precision"]) == (encoder.engine, encoder.precision)
-    assert said["limits"]["tokens"] == info.context_length
-    assert "revision" in said
+    model, info = service.get("/model").json(), encoder.info
+    assert model["id"] == "shapes"
+    assert model["fingerprint"] == info.fingerprint
+    assert model["dimension"] == info.dimension
+    assert (model["engine"], model["precision"]) == (encoder.engine, encoder.precision)
+    assert model["limits"]["tokens"] == info.context_length
+    assert "revision" in model
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs.json", "/"])
-def test_what_bentoml_has(service, path):
+def test_endpoints_of_bentoml(service, path):
     assert service.get(path).status_code == 200
 
 
-def test_the_page_finds_its_files(service):
+def test_the_files_of_bentomls_page(service):
     page = service.get("/").text
     files = [part.split('"')[0] for part in page.split("static_content/")[1:]]
     assert files
@@ -154,10 +155,10 @@ def test_the_page_finds_its_files(service):
 @pytest.mark.parametrize("how", ["raw", "multipart"])
 def test_bad_pictures(service, data, expected, how):
     if how == "raw":
-        answer = service.post("/vectorize", data, "image/png")
+        response = service.post("/vectorize", data, "image/png")
     else:
-        answer = httpx.post(service.url + "/vectorize", files={"image": data})
-    assert refused(answer) == expected
+        response = httpx.post(service.url + "/vectorize", files={"image": data})
+    assert refused(response) == expected
 
 
 @pytest.mark.parametrize(
@@ -191,27 +192,27 @@ def test_bad_requests(service, path, content, kind, expected):
 
 
 def test_one_picture_at_a_time(service, picture):
-    answer = httpx.post(service.url + "/vectorize", files=[("a", picture), ("b", picture)])
-    assert refused(answer) == (400, "multipart")
+    response = httpx.post(service.url + "/vectorize", files=[("a", picture), ("b", picture)])
+    assert refused(response) == (400, "multipart")
 
 
-def test_a_form_field_is_no_picture(service, picture):
+def test_a_form_field_is_refused(service, picture):
     for path in ("/vectorize", "/vectorize_images"):
-        answer = httpx.post(
+        response = httpx.post(
             service.url + path, data={"note": "hello"}, files={"image": ("a.jpg", picture)}
         )
-        assert refused(answer) == (400, "multipart")
+        assert refused(response) == (400, "multipart")
 
 
 def test_unknown_pages_and_methods(service):
     assert refused(service.get("/nothing/here")) == (404, "not found")
-    answer = service.get("/vectorize")
-    assert refused(answer) == (405, "method")
-    assert answer.headers["allow"] == "POST"
+    response = service.get("/vectorize")
+    assert refused(response) == (405, "method")
+    assert response.headers["allow"] == "POST"
     assert service.post("/livez").status_code == 405
     assert "nothing" not in service.get("/metrics").text
 
 
-def test_headers_that_are_no_text(service, picture):
-    answer = service.post("/vectorize", picture, b"image/\xff\xfe")
-    assert refused(answer) == (415, "unsupported")
+def test_headers_that_are_not_ascii(service, picture):
+    response = service.post("/vectorize", picture, b"image/\xff\xfe")
+    assert refused(response) == (415, "unsupported")

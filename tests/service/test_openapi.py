@@ -1,4 +1,4 @@
-"""/docs.json says what the service does: schemathesis finds no answer that it does not allow."""
+"""/docs.json describes the service: schemathesis finds no response that it does not allow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# No schema can say which bytes are a picture, so those that are none are "valid" to it.
+# No schema can describe which bytes are a picture, so other bytes are "valid" to it.
 CONFIG = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", 413, 415, 422]
@@ -36,5 +36,5 @@ def test_schemathesis(service, tmp_path):
     config.write_text(CONFIG)
     line = [command, "--config-file", config, "run", f"{service.url}/docs.json", "--no-color"]
     line += ["--max-examples", "30", "--seed", "1", "--no-shrink"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,4 +1,4 @@
-"""The service, this process and transformers itself agree on every format."""
+"""The service, this process and transformers give the same vectors for every format."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def transformers_vector():
     return vector
 
 
-def cosine(one: np.ndarray, other: np.ndarray) -> float:
-    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
 @pytest.mark.parametrize("extension", sorted(samples.SAMPLES))
@@ -41,10 +41,12 @@ def test_the_vector_of(extension, service, vector_of, transformers_vector):
     sample = samples.SAMPLES[extension]()
     served = np.array(service.post("/vectorize", sample.data).json()["vector"])
     assert cosine(served, vector_of(sample.data)) >= 0.99999
-    # What a lossless format must become is known; of the others it is what Pillow decodes, but
-    # for Radiance HDR, which it can't.
-    exact = sample.tolerance == 0 or extension == ".hdr"
-    reference = Image.fromarray(sample.expected) if exact else Image.open(io.BytesIO(sample.data))
+    # The pixels of lossless formats are known; for the others Pillow is the reference, except for
+    # Radiance HDR, which it can't read.
+    is_exact = sample.tolerance == 0 or extension == ".hdr"
+    reference = (
+        Image.fromarray(sample.expected) if is_exact else Image.open(io.BytesIO(sample.data))
+    )
     assert cosine(served, transformers_vector(reference.convert("RGB"))) >= 0.9999
 
 
