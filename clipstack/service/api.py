@@ -69,7 +69,7 @@ class Api:
                 data = files[0]
             with self.vectorizer.admit(1) as deadline:
                 embedding = await _while_connected(request, self.vectorizer.image(data, deadline))
-        return responses.single(request, embedding, info.fingerprint, info.context_length)
+        return responses.single(request, embedding, info)
 
     async def _images(self, request: Request) -> Response:
         info, max_items = self.vectorizer.info, self.vectorizer.configuration.max_items
@@ -87,7 +87,7 @@ class Api:
             else:
                 message = f"send multipart/form-data or {request_bodies.NPY}"
                 raise RequestError(415, "unsupported", message)
-        return self._batch(request, outcomes)
+        return responses.batch(request, outcomes, info)
 
     async def _text(self, request: Request) -> Response:
         info = self.vectorizer.info
@@ -97,11 +97,11 @@ class Api:
             )
         with self.vectorizer.admit(1) as deadline:
             embedding = await _while_connected(request, self.vectorizer.text(text, deadline))
-        return responses.single(request, embedding, info.fingerprint, info.context_length)
+        return responses.single(request, embedding, info)
 
     async def _texts(self, request: Request) -> Response:
         configuration = self.vectorizer.configuration
-        _ = self.vectorizer.info
+        info = self.vectorizer.info
         async with self._bodies.read(request) as body:
             items = request_bodies.texts(body, configuration.max_items)
 
@@ -112,13 +112,7 @@ class Api:
         with self.vectorizer.admit(len(items)) as deadline:
             work = [embed(item, deadline) for item in items]
             outcomes = await _while_connected(request, _gather(work))
-        return self._batch(request, outcomes)
-
-    def _batch(self, request: Request, outcomes: Sequence[responses.Outcome]) -> Response:
-        info = self.vectorizer.info
-        return responses.batch(
-            request, outcomes, info.fingerprint, info.dimension, info.context_length
-        )
+        return responses.batch(request, outcomes, info)
 
     async def _model(self, _: Request) -> Response:
         encoder, configuration = self.vectorizer.encoder, self.vectorizer.configuration

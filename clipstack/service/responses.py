@@ -9,6 +9,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from clipstack.encoders.base import ModelInfo
 from clipstack.service.vectorizer import Embedding
 from clipstack.web.error_responses import RequestError, as_json
 
@@ -22,50 +23,39 @@ _NOTICE = "the text is longer than the model reads; what is beyond {} tokens was
 Outcome = Embedding | RequestError
 
 
-def single(
-    request: Request, embedding: Embedding, fingerprint: str, context_length: int
-) -> Response:
+def single(request: Request, embedding: Embedding, info: ModelInfo) -> Response:
     """The response with one vector.
 
     JSON: {"vector": [...]}, with "truncated": true and a "notice" when a text was cut off. Or
     float32 [dimension], with the header Clipstack-Truncated: true.
-
-    Args:
-        context_length: tokens that the model reads of a text, for the notice.
     """
-    headers = {FINGERPRINT: fingerprint}
+    headers = {FINGERPRINT: info.fingerprint}
     if embedding.truncated:
         headers[TRUNCATED] = "true"
     if wants_binary(request):
         return Response(_bytes(embedding.vector), 200, headers, BINARY)
-    return JSONResponse(_as_json(embedding, context_length), 200, headers)
+    return JSONResponse(_as_json(embedding, info.context_length), 200, headers)
 
 
-def batch(
-    request: Request,
-    outcomes: Sequence[Outcome],
-    fingerprint: str,
-    dimension: int,
-    context_length: int,
-) -> Response:
+def batch(request: Request, outcomes: Sequence[Outcome], info: ModelInfo) -> Response:
     """The response with several vectors, in order.
 
     JSON: {"results": [...]}, each item as in `single`, or {"error", "reason", "status"}. Or float32
     [n, dimension] where a failed row is NaN, with the header Clipstack-Failed: its indexes.
     """
-    headers = {FINGERPRINT: fingerprint}
+    headers = {FINGERPRINT: info.fingerprint}
     failed = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, RequestError)]
     truncated = [n for n, o in enumerate(outcomes) if isinstance(o, Embedding) and o.truncated]
     for name, indexes in ((FAILED, failed), (TRUNCATED, truncated)):
         if indexes:
             headers[name] = ",".join(map(str, indexes))
     if wants_binary(request):
-        rows = np.full((len(outcomes), dimension), np.nan, np.float32)
+        rows = np.full((len(outcomes), info.dimension), np.nan, np.float32)
         for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, Embedding):
                 row[:] = outcome.vector
         return Response(_bytes(rows), 200, headers, BINARY)
-    items = [_as_json(outcome, context_length) for outcome in outcomes]
+    items = [_as_json(outcome, info.context_length) for outcome in outcomes]
     return JSONResponse({"results": items}, 200, headers)
 
 

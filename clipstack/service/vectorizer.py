@@ -75,16 +75,9 @@ class Vectorizer:
         self._failure = ""
         self._loading: Future[None] = self._encode_executor.submit(self._load, find_model, load)
         self._decode_seconds = self._metrics.decode.labels("image")
-        self._pictures = Batcher(
-            "image",
-            self._encode_pictures,
-            self._encode_executor,
-            configuration.batch,
-            self._metrics,
-        )
-        self._texts = Batcher(
-            "text", self._encode_texts, self._encode_executor, configuration.batch, self._metrics
-        )
+        shared = (self._encode_executor, configuration.batch, self._metrics)
+        self._pictures = Batcher("image", self._encode_pictures, *shared)
+        self._texts = Batcher("text", self._encode_texts, *shared)
 
     @property
     def ready(self) -> bool:
