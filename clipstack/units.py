@@ -18,7 +18,7 @@ def format_bytes(count: float) -> str:
 def format_duration(seconds: float) -> str:
     """Seconds in one unit: "45 ms", "8.7 s", "17 s", "2.5 min"."""
     value, unit = max(0.0, seconds), "s"
-    if value < 0.9995:
+    if value < 0.0995:
         return f"{value * 1000:.0f} ms"
     for name, length in _SECONDS:
         if value >= 2 * length:
