@@ -55,7 +55,7 @@ _UNUSED = (
 )
 # uv compiles everything to 230 MB of byte code, most of it for models of transformers that are
 # never loaded. Only what this imports is compiled again; the user of the service can't write there.
-_WARM_UP = {
+WARM_UP = {
     "openvino": "import bentoml, cv2, PIL.Image, openvino, tokenizers, _bentoml_impl.server.app",
     "torch": (
         "import bentoml, cv2, PIL.Image, torch, transformers.models.auto, "
@@ -103,7 +103,7 @@ def image(model: BentoModel | None) -> Image:
             [
                 f"cd {packages} && rm -rf {' '.join(_UNUSED)}"
                 " && find . -name __pycache__ -prune -exec rm -rf {} +"
-                f" && {_VENV}/bin/python -c '{_WARM_UP[engine]}'",
+                f" && {_VENV}/bin/python -c '{WARM_UP[engine]}'",
                 "",
                 "FROM base-container",
                 f"COPY --from=packages {_VENV} {_VENV}",

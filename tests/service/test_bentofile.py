@@ -1,12 +1,16 @@
-"""A bento carries every module of clipstack that the service imports."""
+"""What a bento and its image carry: modules of clipstack, and of libraries."""
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
+
+from clipstack.service import container_image
 
 ROOT = Path(__file__).parents[2]
 LIST_MODULES = """
@@ -29,3 +33,11 @@ def test_bentofile_includes_every_module():
         module for module in modules if not any(module.is_relative_to(path) for path in included)
     ]
     assert missing == [], "add these to bentofile.yaml"
+
+
+@pytest.mark.parametrize("engine", sorted(container_image.WARM_UP))
+def test_modules_compiled_in_the_image_exist(engine):
+    """One of them is private to BentoML: its web application, which `bentoml serve` imports."""
+    names = container_image.WARM_UP[engine].removeprefix("import ").split(", ")
+    for name in names:
+        assert importlib.util.find_spec(name), f"{name} is gone: change WARM_UP"
