@@ -146,7 +146,7 @@ class Engine:
         ):
             raise Unavailable("measured with OpenVINO in bf16 or fp32 only")
         found = compute_limit.measure(
-            export.exported(self.info) / export.IMAGES,
+            export.ensure_export(self.info) / export.IMAGES,
             *self.info.geometry.shape,
             precision=self.encoder.precision,
             batch=32,

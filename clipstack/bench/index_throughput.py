@@ -6,11 +6,12 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipstack.bench.report import Search, Sort, Stage
+from clipstack.events import Events
 from clipstack.index.base import Collection
 from clipstack.index.connect import connect
 from clipstack.index.schema import Row, row_id
@@ -27,7 +28,7 @@ _AT_ONCE = 1000
 
 
 def measure(
-    model: ModelInfo, batch: int, seconds: float, say: Callable[[str], None]
+    model: ModelInfo, batch: int, seconds: float, events: Events
 ) -> tuple[Stage, list[Search], list[str]]:
     """Write and search made-up rows of the model's dimension for about `seconds`.
 
@@ -40,7 +41,7 @@ def measure(
     started = time.perf_counter()
     with _throw_away_collection(model) as collection:
         rows = _Rows(model.dimension)
-        say("Writing rows into a throw-away file")
+        events.note("Writing rows into a throw-away file")
         stage = _write(collection, rows, batch, seconds * 0.1)
         found: list[Search] = []
         for number, size in enumerate(SIZES):
@@ -52,7 +53,7 @@ def measure(
                     found,
                     [f"search of {rest:,} rows: {reason}" for rest in SIZES[number:]],
                 )
-            say(f"Searching {size:,} rows")
+            events.note(f"Searching {size:,} rows")
             left = seconds - (time.perf_counter() - started)
             found.append(Search(size, _search(collection, rows, max(0.0, left) * 0.15)))
         return stage, found, []

@@ -23,9 +23,10 @@ from clipstack import encoders
 from clipstack.bench import compute_limit, index_throughput
 from clipstack.bench.report import BenchReport, Ceiling, Sort, Stage
 from clipstack.encoders import choice
-from clipstack.encoders.cpu import granted
+from clipstack.encoders.cpu import available_cores
 from clipstack.encoders.openvino import export
 from clipstack.errors import ImageError, PrerequisiteError, UsageError
+from clipstack.events import SILENT, Events
 from clipstack.images.decode import Limits, Picture, decode, read_file
 from clipstack.images.scan import scan
 from clipstack.settings import Settings
@@ -58,12 +59,12 @@ def run(
     settings: Settings,
     model: ModelInfo,
     request: Request,
-    say: Callable[[str], None] = lambda _: None,
+    events: Events = SILENT,
 ) -> BenchReport:
     """Measure every stage.
 
     Args:
-        say: told what is being done.
+        events: told what is being done.
 
     Raises:
         UsageError: there is no picture in the folder, or none that can be read.
@@ -72,19 +73,19 @@ def run(
     """
     limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
     batch = min(settings.batch_size, _IMAGES_AT_ONCE)
-    with _pictures(request.folder, say) as files, _threads() as pool:
-        say(f"Reading and decoding {len(files)} pictures")
+    with _pictures(request.folder, events) as files, _threads() as pool:
+        events.note(f"Reading and decoding {len(files)} pictures")
         read, data = _read(pool, files, limits)
         decoded, pictures = _decode(pool, data, model, limits, request.seconds * 0.12)
-    encoded, left_out = _encode(settings, model, request, pictures, batch, say)
-    ceiling = _ceiling(model, encoded, batch, request.seconds * 0.08, say)
+    encoded, left_out = _encode(settings, model, request, pictures, batch, events)
+    ceiling = _ceiling(model, encoded, batch, request.seconds * 0.08, events)
     written, searches, unsearched = index_throughput.measure(
-        model, settings.batch_size, request.seconds * 0.5, say
+        model, settings.batch_size, request.seconds * 0.5, events
     )
     count = len(pictures)
     return BenchReport(
         model=model.name,
-        cores=granted(),
+        cores=available_cores(),
         folder=str(request.folder or ""),
         pictures=count,
         failed=len(files) - count,
@@ -98,7 +99,7 @@ def run(
 
 
 @contextmanager
-def _pictures(folder: Path | None, say: Callable[[str], None]) -> Iterator[list[str]]:
+def _pictures(folder: Path | None, events: Events) -> Iterator[list[str]]:
     """Paths of a sample of the folder's pictures, or of drawn ones that are removed at the end."""
     if folder is not None:
         found = [file.path for file in islice(scan([folder]), _SCANNED)]
@@ -109,7 +110,7 @@ def _pictures(folder: Path | None, say: Callable[[str], None]) -> Iterator[list[
     from clipstack.scenes import demo_scenes
 
     with tempfile.TemporaryDirectory(prefix="clipstack-bench-") as made:
-        say(f"Drawing {_DRAWN} scenes of {_DRAWN_EDGE} x {_DRAWN_EDGE} pixels")
+        events.note(f"Drawing {_DRAWN} scenes of {_DRAWN_EDGE} x {_DRAWN_EDGE} pixels")
         paths = []
         for scene in demo_scenes(_DRAWN):
             path = Path(made) / f"{scene.name}.jpg"
@@ -159,7 +160,7 @@ def _decode(
     pictures = [picture for picture in pool.map(one, data) if picture is not None]
     done = len(data)
     while time.perf_counter() - started < seconds:
-        some = data[: max(2 * granted(), len(data) // 4)]
+        some = data[: max(2 * available_cores(), len(data) // 4)]
         done += len(list(pool.map(one, some)))
     elapsed = time.perf_counter() - started
     if not pictures:
@@ -180,7 +181,7 @@ def _encode(
     request: Request,
     pictures: Sequence[Picture],
     batch: int,
-    say: Callable[[str], None],
+    events: Events,
 ) -> tuple[list[Stage], list[str]]:
     """Every engine asked for; the first is the one an import would use."""
     import numpy as np
@@ -193,15 +194,15 @@ def _encode(
         name = f"{engine} {precision}"
         if name in {stage.what for stage in stages}:
             continue
-        say(f"Loading {model.name} into {engine}")
+        events.note(f"Loading {model.name} into {engine}")
         try:
             encoder = encoders.load(
-                model, engine=engine, device=device, precision=precision, say=say
+                model, engine=engine, device=device, precision=precision, events=events
             )
             name = f"{encoder.engine} {encoder.precision}"
             if name in {stage.what for stage in stages}:
                 continue
-            say(f"Encoding with {name}")
+            events.note(f"Encoding with {name}")
             rate, best = _rate(encoder, pixels, request.seconds * 0.3 / len(wanted))
         except PrerequisiteError as error:
             if not stages:
@@ -249,14 +250,14 @@ def _ceiling(
     encoded: Sequence[Stage],
     batch: int,
     seconds: float,
-    say: Callable[[str], None],
+    events: Events,
 ) -> Ceiling | None:
     """What the matrix product of the cores allows, in the precision an import would use."""
     engine, _, precision = encoded[0].what.partition(" ")
     if engine != "openvino" or precision not in compute_limit.PRECISIONS:
         return None
-    say(f"Measuring what this machine's matrix product allows in {precision}")
-    graph = export.exported(model) / export.IMAGES
+    events.note(f"Measuring what this machine's matrix product allows in {precision}")
+    graph = export.ensure_export(model) / export.IMAGES
     found = compute_limit.measure(
         graph, *model.geometry.shape, precision=precision, batch=batch, seconds=seconds
     )

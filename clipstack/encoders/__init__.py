@@ -72,29 +72,29 @@ def connect(
     token: str = "",
     *,
     model: ModelInfo | None = None,
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> RemoteEncoder:
     """Running services as an encoder.
 
     Args:
         urls: of one service or several.
-        token: what they ask for, or "".
-        model: what they must serve; somebody asked them already, so they get `patience` at once.
-        patience: how long to go on when none of them answers any more.
+        token: the token that they ask for, or "".
+        model: the model that they must serve. They answered before, so `retry_policy` applies
+            to the first answer too.
+        retry_policy: how long to go on when none of them answers any more.
 
     Raises:
         UsageError, UnreachableError: as `remote.RemoteEncoder`.
-        ClipstackError: they serve another model by now.
+        ClipstackError: they serve another model now.
     """
     from clipstack.encoders.remote.encoder import RemoteEncoder
     from clipstack.errors import ClipstackError
-    from clipstack.retry import RetryPolicy
 
-    if patience and model:
-        first = patience.seconds
-        encoder = RemoteEncoder(urls, token, patience=patience, first_patience=first)
+    if retry_policy and model:
+        first = retry_policy.seconds
+        encoder = RemoteEncoder(urls, token, retry_policy=retry_policy, first_patience=first)
     else:
-        encoder = RemoteEncoder(urls, token, patience=patience or RetryPolicy(60))
+        encoder = RemoteEncoder(urls, token, retry_policy=retry_policy)
     if model is not None and encoder.info.fingerprint != model.fingerprint:
         encoder.close()
         raise ClipstackError(

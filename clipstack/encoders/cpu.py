@@ -6,18 +6,20 @@ import os
 from pathlib import Path
 
 
-def granted() -> int:
+def available_cores() -> int:
     """Cores this process may keep busy: of its affinity, of its control group's quota, and no more
     than OMP_NUM_THREADS, by which PyTorch goes too.
 
     Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max.
     """
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked):
-        return int(asked)
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    omp_threads = os.environ.get("OMP_NUM_THREADS", "")
+    if omp_threads.isdecimal() and int(omp_threads):
+        return int(omp_threads)
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-        return min(here, max(1, round(int(quota) / int(period))))
+        return min(cores, max(1, round(int(quota) / int(period))))
     except (OSError, ValueError):  # another system, or "max": no limit
-        return here
+        return cores

@@ -30,7 +30,7 @@ def check_texts(texts: Sequence[str]) -> None:
         raise TypeError("encode_texts takes a sequence of texts, not one text")
 
 
-def sound(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """A lone surrogate (from a broken file name, say) is no text a tokenizer takes."""
     return text.encode("utf-8", "replace").decode("utf-8")
 

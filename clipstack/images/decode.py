@@ -29,7 +29,7 @@ from clipstack.images import (
     headers,
     memory_estimate,
     pillow_decoders,
-    pillow_open,
+    pillow_images,
     radiance,
     render,
 )
@@ -81,7 +81,7 @@ class Picture:
         format: the name of its format in the table of formats.
         taken_at: when it was taken by its EXIF data, in seconds since 1970 (UTC where the EXIF
             data give no offset), or 0 when unknown.
-        facts: what else it says of itself; see `about.facts`.
+        facts: what else it says of itself; see `metadata.description.facts`.
     """
 
     pixels: Pixels
@@ -108,12 +108,12 @@ def read_file(
     Raises:
         ImageError: EMPTY, TOO_LARGE, PERMISSION, VANISHED or UNREADABLE.
     """
-    with reading(path):
+    with file_errors(path):
         return _read_regular(path, limits, check, flags)
 
 
 @contextlib.contextmanager
-def reading(path: str) -> Iterator[None]:
+def file_errors(path: str) -> Iterator[None]:
     """What the system says of a file that can't be read, as an ImageError."""
     try:
         yield
@@ -135,16 +135,16 @@ def _read_regular(
         raise ImageError(path, Reason.UNREADABLE, "not a regular file")
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
     with io.FileIO(descriptor) as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise ImageError(path, Reason.UNREADABLE, "not a regular file")
         if check:
-            check(facts)
-        if facts.st_size > limits.max_bytes:
-            detail = f"{facts.st_size} bytes, the limit is {limits.max_bytes}"
+            check(status)
+        if status.st_size > limits.max_bytes:
+            detail = f"{status.st_size} bytes, the limit is {limits.max_bytes}"
             raise ImageError(path, Reason.TOO_LARGE, detail)
-        data = file.read(facts.st_size)
-        while 0 < len(data) < facts.st_size and (more := file.read(facts.st_size - len(data))):
+        data = file.read(status.st_size)
+        while 0 < len(data) < status.st_size and (more := file.read(status.st_size - len(data))):
             data += more
     if not data:
         raise ImageError(path, Reason.EMPTY, "0 bytes")
@@ -206,28 +206,30 @@ def _reason(error: Exception) -> tuple[Reason, str]:
 def _decode(data: bytes, geometry: Geometry | None, limits: Limits) -> Picture:
     kind = _kind(data)
     with _Gate() as gate:
-        if kind.opens == "opencv":
-            return _decode_hdr(data, kind, geometry, limits, gate)
+        if kind is formats.HDR:
+            return _decode_radiance(data, kind, geometry, limits, gate)
         _check_before_opening(data, kind, limits, gate)
-        im = gate.enter_context(pillow_open.opened(data, kind))
+        im = gate.enter_context(pillow_images.open_image(data, kind))
         width, height = im.size
         # A PNG may hold its EXIF data behind its pixels.
-        about = exif.facts(im) if kind is not formats.PNG else exif.NOTHING
+        exif_facts = exif.facts(im) if kind is not formats.PNG else exif.NOTHING
         box = None
         if geometry is not None:
-            box = pillow_open.leave_out_detail(im, data, kind, geometry, about.orientation)
+            box = pillow_images.reduce_detail(im, data, kind, geometry, exif_facts.orientation)
         _check_pixels(im.size, limits, memory_estimate.slow_pixels(im))
-        kept = 0 if geometry is not None else 3 if about.orientation == 1 else 6
-        needed = memory_estimate.after_opening(im, data, kind, width * height, kept=kept)
+        per_pixel = 0 if geometry is not None else 3 if exif_facts.orientation == 1 else 6
+        needed = memory_estimate.after_opening(
+            im, data, kind, width * height, result_bytes=per_pixel
+        )
         gate.claim(needed, len(data), limits)
         im.load()
         if kind is formats.PNG:
-            about = exif.facts(im)
+            exif_facts = exif.facts(im)
         elif kind is formats.ICO:
             width, height = im.size
-        pixels = render.pixels(im, geometry, about.orientation, (width, height), box)
-    width, height = exif.upright_size((width, height), about.orientation)
-    return Picture(pixels, width, height, kind.name, about.taken_at, about.more)
+        pixels = render.pixels(im, geometry, exif_facts.orientation, (width, height), box)
+    width, height = exif.upright_size((width, height), exif_facts.orientation)
+    return Picture(pixels, width, height, kind.name, exif_facts.taken_at, exif_facts.more)
 
 
 def _kind(data: bytes) -> Format:
@@ -239,16 +241,16 @@ def _kind(data: bytes) -> Format:
     if fault == headers.TGA_CUT_OFF:
         raise ImageError("", Reason.TRUNCATED, "a TGA picture that is cut off")
     if fault:
-        raise ImageError("", Reason.UNSUPPORTED, formats.stranger(head))
+        raise ImageError("", Reason.UNSUPPORTED, formats.describe_unknown(head))
     return formats.TGA
 
 
 def _check_pixels(size: tuple[int, int], limits: Limits, slow_pixels: int | None = None) -> int:
     """The pixels of a size that is within the limits."""
     pixels = size[0] * size[1]
-    most = min(limits.max_pixels, slow_pixels or limits.max_pixels)
-    if pixels > most:
-        detail = f"{size[0]} x {size[1]} pixels, the limit is {most} pixels"
+    limit = min(limits.max_pixels, slow_pixels or limits.max_pixels)
+    if pixels > limit:
+        detail = f"{size[0]} x {size[1]} pixels, the limit is {limit} pixels"
         raise ImageError("", Reason.TOO_LARGE, detail)
     return pixels
 
@@ -300,18 +302,20 @@ def _check_before_opening(data: bytes, kind: Format, limits: Limits, gate: _Gate
             raise ImageError("", Reason.UNREADABLE, "its header is broken")
         if stream.tiles > _JPEG2000_MAX_TILES or stream.components > 4:
             raise ImageError("", Reason.UNSUPPORTED, "too many tiles or colour planes")
-    most = max((_check_pixels(size, limits) for size in sizes), default=0)
-    gate.claim(memory_estimate.before_opening(kind, most), len(data), limits)
+    largest = max((_check_pixels(size, limits) for size in sizes), default=0)
+    gate.claim(memory_estimate.before_opening(kind, largest), len(data), limits)
 
 
-def _decode_hdr(
+def _decode_radiance(
     data: bytes, kind: Format, geometry: Geometry | None, limits: Limits, gate: _Gate
 ) -> Picture:
-    size = headers.hdr_size(data)
-    if size is None:
+    header = radiance.read_header(data)
+    if header is None:
         raise ImageError("", Reason.UNSUPPORTED, "rows that are not stored top to bottom")
-    gate.claim(_check_pixels(size, limits) * radiance.BYTES_PER_PIXEL, len(data), limits)
-    whole = radiance.read_hdr(data)
-    if geometry is None:
-        return Picture(whole, *size, kind.name, 0)
-    return Picture(render.pixels(Image.fromarray(whole), geometry), *size, kind.name, 0)
+    size = header.width, header.height
+    count = _check_pixels(size, limits, radiance.SLOW_PIXELS)
+    gate.claim(count * radiance.BYTES_PER_PIXEL, len(data), limits)
+    pixels = radiance.decode(data, header)
+    if geometry is not None:
+        pixels = render.pixels(Image.fromarray(pixels), geometry)
+    return Picture(pixels, *size, kind.name, 0)

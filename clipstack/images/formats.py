@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 HEAD = 64
 """How many bytes of a file `sniff` wants to see."""
@@ -21,7 +20,6 @@ class Format:
         name: what people call it; stored as the `format` of a picture.
         extensions: lower-case file name endings, with the dot, the usual one first.
         mime: its MIME type.
-        opens: what decodes it.
         pillow: Pillow's ids for it, in the order to try; empty when Pillow does not open it.
         signatures: alternatives; each is a set of (offset, bytes) that must all be present.
         note: what of it is read, for docs/formats.md.
@@ -30,7 +28,6 @@ class Format:
     name: str
     extensions: tuple[str, ...]
     mime: str
-    opens: Literal["pillow", "opencv"] = "pillow"
     pillow: tuple[str, ...] = ()
     signatures: tuple[tuple[tuple[int, bytes], ...], ...] = ()
     note: str = ""
@@ -145,7 +142,6 @@ HDR = Format(
     "Radiance HDR",
     (".hdr",),
     "image/vnd.radiance",
-    opens="opencv",
     signatures=_starts(b"#?RADIANCE", b"#?RGBE"),
     note="tone-mapped",
 )
@@ -184,7 +180,7 @@ BY_EXTENSION: dict[str, Format] = {ext: f for f in FORMATS for ext in f.extensio
 EXTENSIONS: frozenset[str] = frozenset(BY_EXTENSION)
 """What scanning takes for a picture."""
 
-_STRANGERS: tuple[tuple[int, bytes, str], ...] = (
+_UNSUPPORTED: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftypheic", "HEIC"),
     (4, b"ftypheix", "HEIC"),
     (4, b"ftyphevc", "HEIC"),
@@ -214,9 +210,9 @@ def sniff(head: bytes) -> Format | None:
     return next((f for f in FORMATS if f.accepts(head)), None)
 
 
-def stranger(head: bytes) -> str:
+def describe_unknown(head: bytes) -> str:
     """What a file that `sniff` does not know may be, in a few words."""
-    for offset, magic, name in _STRANGERS:
+    for offset, magic, name in _UNSUPPORTED:
         if head.startswith(magic, offset):
             return f"{name} is not supported"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -26,18 +26,18 @@ class Geometry:
     resample: int
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Geometry:
+    def from_json(cls, values: Mapping[str, Any]) -> Geometry:
         """One that was written as JSON, by `dataclasses.asdict`.
 
         Raises:
             ValueError, TypeError, KeyError, IndexError: it was not.
         """
-        crop = facts["crop"]
+        crop = values["crop"]
         return cls(
-            resize="exact" if facts["resize"] == "exact" else "shortest",
-            size=(int(facts["size"][0]), int(facts["size"][1])),
+            resize="exact" if values["resize"] == "exact" else "shortest",
+            size=(int(values["size"][0]), int(values["size"][1])),
             crop=(int(crop[0]), int(crop[1])) if crop else None,
-            resample=int(facts["resample"]),
+            resample=int(values["resample"]),
         )
 
     @property

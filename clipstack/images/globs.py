@@ -66,8 +66,8 @@ def _expand_deeper(
         if len(parts) == 1 and not _is_folder(entry):
             yield entry.path
         elif _is_folder(entry):
-            facts = os.stat(entry.path)
-            identity = facts.st_dev, facts.st_ino
+            status = os.stat(entry.path)
+            identity = status.st_dev, status.st_ino
             if identity not in chain:
                 yield from _expand_below(entry.path, parts, (*chain, identity))
 

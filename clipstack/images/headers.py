@@ -213,20 +213,6 @@ def tga_fault(data: bytes) -> str:
     return "" if len(data) >= start + needed else TGA_CUT_OFF
 
 
-def hdr_size(data: bytes) -> Size | None:
-    """(width, height) of a Radiance picture, or None when its rows are not stored top to bottom.
-
-    Source: Greg Ward, Real Pixels, in Graphics Gems II; the Radiance file format description.
-    """
-    end = data.find(b"\n\n", 0, 1 << 16)
-    line = data[end + 2 : data.find(b"\n", end + 2, end + 64)].split()
-    if end < 0 or len(line) != 4 or line[0] != b"-Y" or line[2] != b"+X":
-        return None
-    if not (line[1].isdigit() and line[3].isdigit()):
-        return None
-    return int(line[3]), int(line[1])
-
-
 class JpegFrame(NamedTuple):
     """What the headers of a JPEG say before its first scan.
 

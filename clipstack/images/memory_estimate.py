@@ -10,8 +10,8 @@ from clipstack.images.formats import Format
 # Peak bytes per pixel beside Pillow's own picture, measured: WebP keeps two canvases and copies
 # one, AVIF keeps planes of up to 16 bits and copies the result twice, the rest build the pixels
 # in Python.
-_BESIDE = {formats.WEBP: 12, formats.AVIF: 14, formats.ICO: 12, formats.QOI: 8}
-_BESIDE_BY_DECODER = {"ppm": 4, "ppm_plain": 10, "dds_rgb": 5, "bmp_rle": 3}
+_EXTRA = {formats.WEBP: 12, formats.AVIF: 14, formats.ICO: 12, formats.QOI: 8}
+_EXTRA_BY_DECODER = {"ppm": 4, "ppm_plain": 10, "dds_rgb": 5, "bmp_rle": 3}
 _BYTES_PER_ROW = 8
 _TGA_FROM_THE_RIGHT = 0x10
 _SLOW_DECODERS = {"qoi": 12_000_000, "jpeg2k": 24_000_000, "bmp_rle": 25_000_000}
@@ -26,32 +26,32 @@ def stored(mode: str) -> int:
 
 def before_opening(kind: Format, pixels: int) -> int:
     """Bytes for a picture of a kind that takes memory as soon as it is opened."""
-    return pixels * (4 + _BESIDE.get(kind, 0) if kind is not formats.GIF else 2)
+    return pixels * (4 + _EXTRA.get(kind, 0) if kind is not formats.GIF else 2)
 
 
 def after_opening(
-    im: ImageFile.ImageFile, data: bytes, kind: Format, full_pixels: int, *, kept: int
+    im: ImageFile.ImageFile, data: bytes, kind: Format, full_pixels: int, *, result_bytes: int
 ) -> int:
     """Bytes for an opened picture that is not loaded yet, without those of the file.
 
     Args:
-        im: the picture, after `opening.leave_out_detail`.
+        im: the picture, after `pillow_images.reduce_detail`.
         data: its file.
         kind: its format.
         full_pixels: width x height by the header.
-        kept: bytes per pixel that the answer takes, where it is the whole picture.
+        result_bytes: bytes per pixel of the result, where that is the whole picture.
     """
     pixels = im.width * im.height
-    beside = pixels * (_BESIDE.get(kind, 0) + _BESIDE_BY_DECODER.get(_decoder(im), 0))
+    extra = pixels * (_EXTRA.get(kind, 0) + _EXTRA_BY_DECODER.get(_decoder(im), 0))
     if kind is formats.JPEG:
-        beside += _jpeg_coefficients(im, data, full_pixels)
+        extra += _jpeg_coefficients(im, data, full_pixels)
     elif kind is formats.JPEG2000:
-        beside += _jpeg2000_tile(data, pixels / full_pixels)
+        extra += _jpeg2000_tile(data, pixels / full_pixels)
     elif isinstance(im, TiffImagePlugin.TiffImageFile) and _decoder(im) == "libtiff":
-        beside += _tiff_strip(im)
+        extra += _tiff_strip(im)
     elif kind is formats.TGA and data[17] & _TGA_FROM_THE_RIGHT:
-        beside += pixels * stored(im.mode)
-    return pixels * (stored(im.mode) + kept) + _BYTES_PER_ROW * im.height + beside
+        extra += pixels * stored(im.mode)
+    return pixels * (stored(im.mode) + result_bytes) + _BYTES_PER_ROW * im.height + extra
 
 
 def slow_pixels(im: ImageFile.ImageFile) -> int | None:
@@ -72,18 +72,18 @@ def _jpeg_coefficients(im: ImageFile.ImageFile, data: bytes, pixels: int) -> int
     return 2 * pixels * sum(h * v for _, h, v, _ in layers) // max(1, densest)
 
 
-def _jpeg2000_tile(data: bytes, kept: float) -> int:
+def _jpeg2000_tile(data: bytes, share: float) -> int:
     """OpenJPEG keeps 32 bits per sample of a tile and a copy, and some kB for a tile's header.
 
     Args:
         data: the file.
-        kept: the part of all pixels that is decoded.
+        share: of the pixels, how many are decoded, 0 to 1.
     """
     stream = headers.jpeg2000(data)
     if stream is None:
         return 0
     tile = stream.tile_width * stream.tile_height * stream.components
-    return int(tile * 6 * kept) + stream.tiles * (6000 + 2000 * stream.components)
+    return int(tile * 6 * share) + stream.tiles * (6000 + 2000 * stream.components)
 
 
 def _tiff_strip(im: TiffImagePlugin.TiffImageFile) -> int:

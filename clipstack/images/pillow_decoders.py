@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from PIL import DdsImagePlugin, Image, ImageFile, PpmImagePlugin, QoiImagePlugin, _imaging
+from PIL import DdsImagePlugin, Image, ImageFile, PpmImagePlugin, QoiImagePlugin
 
 _SHORT = "not enough image data"
 _PIECE = 1 << 22
@@ -39,7 +39,7 @@ def install() -> None:
 
 def _silence_libtiff() -> None:
     with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(_imaging.__file__)
+        library = ctypes.CDLL(Image.core.__file__)  # type: ignore[attr-defined]
         library.TIFFSetErrorHandler(None)
         library.TIFFSetWarningHandler(None)
 

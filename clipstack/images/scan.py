@@ -85,20 +85,20 @@ class _Source:
     kind: str
 
 
-def _source(given: str, stdin: BinaryIO | None) -> _Source:
-    if given == STDIN:
+def _source(source: str, stdin: BinaryIO | None) -> _Source:
+    if source == STDIN:
         if stdin is None:
             raise UsageError("there is no list of paths on standard input")
-        return _Source(given, "list")
-    path = os.path.abspath(given)
+        return _Source(source, "list")
+    path = os.path.abspath(source)
     if os.path.lexists(path):
         return _Source(path, "path")
-    if glob.has_magic(given):
+    if glob.has_magic(source):
         if next(expand(path), None) is None:
-            raise NotFoundError(f"nothing matches {given}")
+            raise NotFoundError(f"nothing matches {source}")
         return _Source(path, "glob")
     raise NotFoundError(
-        f"{given} does not exist", hint="Check the spelling, and that its disk is mounted."
+        f"{source} does not exist", hint="Check the spelling, and that its disk is mounted."
     )
 
 
@@ -202,17 +202,17 @@ class _Walker:
 
     def _file(self, path: str) -> Iterator[ImageFile]:
         try:
-            facts = os.stat(path)
+            status = os.stat(path)
         except OSError as error:
             self.report(_unreadable(path, error))
             return
-        yield from self._record(path, facts)
+        yield from self._record(path, status)
 
-    def _record(self, path: str, facts: os.stat_result) -> Iterator[ImageFile]:
-        if not stat.S_ISREG(facts.st_mode):
+    def _record(self, path: str, status: os.stat_result) -> Iterator[ImageFile]:
+        if not stat.S_ISREG(status.st_mode):
             self.report(ImageError(path, Reason.UNREADABLE, "not a regular file"))
         elif self._name_is_text(path):
-            yield ImageFile(path, facts.st_size, facts.st_mtime_ns)
+            yield ImageFile(path, status.st_size, status.st_mtime_ns)
 
     def _name_is_text(self, path: str) -> bool:
         try:
@@ -242,11 +242,11 @@ class _Walker:
         if not self._name_is_text(folder):
             return False
         try:
-            facts = os.stat(folder)
+            status = os.stat(folder)
         except OSError as error:
             self.report(_unreadable(folder, error))
             return False
-        identity = facts.st_dev, facts.st_ino
+        identity = status.st_dev, status.st_ino
         if behind_link and identity in self.entered:
             return False
         self.entered.add(identity)

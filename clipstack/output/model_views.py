@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders.base import ModelInfo
 from clipstack.encoders.models.catalog import ListedModel
-from clipstack.encoders.openvino.int8_store import Kept
-from clipstack.encoders.openvino.rank_overlap import (
+from clipstack.encoders.openvino.int8_store import StoredTower
+from clipstack.encoders.openvino.ranking_agreement import (
     LEAST_OVERLAP,
     LEAST_RECALL,
     MOST_TIED,
-    RankOverlap,
+    RankingAgreement,
 )
 from clipstack.output.out import View
 from clipstack.output.tables import key_value_view, new_table
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def model_list(
-    models: Sequence[ListedModel], recommended: Mapping[str, str], int8: Sequence[Kept] = ()
+    models: Sequence[ListedModel], recommended: Mapping[str, str], int8: Sequence[StoredTower] = ()
 ) -> View:
     """Models on this machine, whether each has an accepted int8, and recommended ones to fetch."""
     names = {model.name for model in models}
@@ -84,7 +84,7 @@ def _listed(model: ListedModel) -> dict[str, Any]:
     }
 
 
-def model_details(info: ModelInfo, int8: Sequence[Kept] = ()) -> View:
+def model_details(info: ModelInfo, int8: Sequence[StoredTower] = ()) -> View:
     """One model in full, with its accepted int8 models, newest first."""
     geometry = info.geometry
     height, width = geometry.shape
@@ -101,7 +101,7 @@ def model_details(info: ModelInfo, int8: Sequence[Kept] = ()) -> View:
         "int8": int8[0].fingerprint if int8 else "",
     }
     if int8:
-        agreement = int8[0].facts["agreement"]
+        agreement = int8[0].measurements["agreement"]
         values |= {
             "int8_overlap": round(agreement["overlap"], 4),
             "int8_recall": round(agreement["recall"], 4),
@@ -207,5 +207,5 @@ def _trial(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _agreement(overlap: RankOverlap | None) -> dict[str, Any] | None:
+def _agreement(overlap: RankingAgreement | None) -> dict[str, Any] | None:
     return {name: round(value, 4) for name, value in asdict(overlap).items()} if overlap else None

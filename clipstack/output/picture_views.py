@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from clipstack.images.source_state import SourceState
+from clipstack.images.file_state import FileState
 from clipstack.output.out import View
 from clipstack.output.tables import key_value_view
 from clipstack.units import format_bytes
@@ -14,7 +14,7 @@ from clipstack.units import format_bytes
 _TIMES = ("taken_at", "imported_at")
 
 
-def picture(row: Mapping[str, Any], *, target: str, collection: str, original: SourceState) -> View:
+def picture(row: Mapping[str, Any], *, target: str, collection: str, original: FileState) -> View:
     """A picture's row, every field but its vector.
 
     Args:
@@ -30,7 +30,7 @@ def picture(row: Mapping[str, Any], *, target: str, collection: str, original: S
     )
 
 
-def _human_values(row: Mapping[str, Any], original: SourceState) -> dict[str, str]:
+def _human_values(row: Mapping[str, Any], original: FileState) -> dict[str, str]:
     fields = dict(row)
     width, height = fields.pop("width"), fields.pop("height")
     values = {

@@ -30,7 +30,7 @@ ENGINE_VARIABLE = "CLIPSTACK_BENTO_ENGINE"
 
 PYTHON = "3.11"
 PACKAGES = (
-    *("tokenizers", "sentencepiece", "numpy", "pillow", "opencv-python-headless", "platformdirs"),
+    *("tokenizers", "sentencepiece", "numpy", "pillow", "platformdirs"),
     *("huggingface_hub",),
 )
 """What `clipstack.images` and `clipstack.encoders` import; the rest comes with BentoML."""
@@ -56,9 +56,9 @@ _UNUSED = (
 # uv compiles everything to 230 MB of byte code, most of it for models of transformers that are
 # never loaded. Only what this imports is compiled again; the user of the service can't write there.
 WARM_UP = {
-    "openvino": "import bentoml, cv2, PIL.Image, openvino, tokenizers, _bentoml_impl.server.app",
+    "openvino": "import bentoml, PIL.Image, openvino, tokenizers, _bentoml_impl.server.app",
     "torch": (
-        "import bentoml, cv2, PIL.Image, torch, transformers.models.auto, "
+        "import bentoml, PIL.Image, torch, transformers.models.auto, "
         "_bentoml_impl.server.app, transformers.models.clip.modeling_clip, "
         "transformers.models.siglip.modeling_siglip"
     ),

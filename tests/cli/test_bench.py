@@ -173,7 +173,7 @@ def test_the_operations_of_a_tower_are_those_of_its_config(tmp_path: Path) -> No
     patches, projection = 16 * 8 * 8 * 3 * width, width * info.dimension
     last = 2 * (tokens + 1) * width * width + 2 * width * inner + 2 * tokens * width
     wanted = 2 * (patches + layer + last + projection)
-    assert compute_limit.operations(export.exported(info) / export.IMAGES, 32, 32) == wanted
+    assert compute_limit.operations(export.ensure_export(info) / export.IMAGES, 32, 32) == wanted
 
 
 def test_help_says_that_nothing_stays(cli: Cli) -> None:

@@ -198,8 +198,8 @@ def test_wrong_requests(cli: Cli, pictures, tmp_path):
 def test_modes(mode, passes, cli: Cli, report, monkeypatch):
     if not passes:
         report.model = optimization.describe(optimization.resolve("shapes", download=False))
-        report.trials[-1].agreement = optimization.Agreement(0.9012, 0.97, 0.8, 0.0, 100)
-    monkeypatch.setattr(optimization, "run", lambda *_: report)
+        report.trials[-1].agreement = optimization.RankingAgreement(0.9012, 0.97, 0.8, 0.0, 100)
+    monkeypatch.setattr(optimization, "optimize", lambda *_: report)
     ran = cli("models", "optimize", "shapes", "--calibrate", ".", mode=mode)
     assert ran.code == (0 if passes else 1)
     if mode == "json":
@@ -217,7 +217,7 @@ def report(accepted, int8):
     from clipstack.encoders.openvino.int8_store import as_int8
 
     info = optimization.describe(optimization.resolve("shapes", download=False))
-    agreement = optimization.Agreement(0.9812, 1.0, 0.97, 0.0, 200)
+    agreement = optimization.RankingAgreement(0.9812, 1.0, 0.97, 0.0, 200)
     return optimization.OptimizationReport(
         model=as_int8(info) or info,
         usual="bf16",

@@ -122,7 +122,7 @@ def test_a_built_image_answers_as_this_process_does(capsys: pytest.CaptureFixtur
 
 def needless(packages: list[str]) -> list[str]:
     """CUDA's packages, and those of other rooms. nvidia-ml-py is BentoML's, 50 kB of Python."""
-    others = {"pymilvus", "opencv-python", "pytest", "clipstack", "uv"}
+    others = {"pymilvus", "opencv-python", "opencv-python-headless", "pytest", "clipstack", "uv"}
     cuda = ("nvidia-", "cuda-", "triton")
     return [
         name

@@ -11,10 +11,11 @@ from clipstack.encoders.base import ModelInfo
 from clipstack.encoders.models import hub
 from clipstack.encoders.models.configuration import is_dual_encoder, read_configuration
 from clipstack.encoders.models.fingerprint import fingerprint
-from clipstack.encoders.models.hub import HubName, Progress
+from clipstack.encoders.models.hub import HubName
 from clipstack.encoders.models.weights import has_weights
 from clipstack.encoders.openvino.export import shipped_info
 from clipstack.errors import NotFoundError, PrerequisiteError, UsageError
+from clipstack.events import SILENT, Events
 from clipstack.settings import DEFAULT_MODEL
 
 BUILT_IN = "shapes"
@@ -62,13 +63,13 @@ class ListedModel:
     problem: str = ""
 
 
-def resolve(name: str, *, download: bool, progress: Progress | None = None) -> ModelFolder:
+def resolve(name: str, *, download: bool, events: Events = SILENT) -> ModelFolder:
     """Find a model's folder; the hub is asked only where `download` is set and the cache has none.
 
     Args:
         name: `shapes`, a folder, or a hub id with an optional `@revision`.
         download: fetch the model if it is not in the cache, or not whole.
-        progress: called with bytes done and bytes in all while fetching.
+        events: reports a download.
 
     Raises:
         PrerequisiteError: not on this machine and not to be had, or incomplete.
@@ -82,29 +83,29 @@ def resolve(name: str, *, download: bool, progress: Progress | None = None) -> M
         return _local(name, path)
     hub_name = _hub_name(name)
     snapshot = hub.cached(hub_name)
-    if snapshot is not None and _whole(snapshot):
+    if snapshot is not None and _is_complete(snapshot):
         return _snapshot(name, snapshot)
     if download:
-        return _snapshot(name, hub.download(hub_name, progress))
+        return _snapshot(name, hub.download(hub_name, events))
     if snapshot is None:
         raise hub.unavailable(hub_name, "")
     read_configuration(snapshot)  # raises what is wrong with it
     return _snapshot(name, snapshot)
 
 
-def pull(name: str, progress: Progress | None = None) -> ModelFolder:
+def pull(name: str, events: Events = SILENT) -> ModelFolder:
     """Fetch a hub's model, or what is missing or newer of it; others only need to be there.
 
     Args:
         name: as for `resolve`.
-        progress: called with bytes done and bytes in all.
+        events: reports the download.
 
     Raises:
         as `resolve`.
     """
     if name == BUILT_IN or _folder(name):
         return resolve(name, download=False)
-    return _snapshot(name, hub.download(_hub_name(name), progress, 3 * hub.PATIENCE))
+    return _snapshot(name, hub.download(_hub_name(name), events, 3 * hub.PATIENCE))
 
 
 def describe(folder: ModelFolder | Path) -> ModelInfo:
@@ -122,15 +123,15 @@ def describe(folder: ModelFolder | Path) -> ModelInfo:
         info = shipped_info(folder.name, folder.revision, folder.path)
         if info is not None:
             return info
-    facts = read_configuration(folder.path)
+    configuration = read_configuration(folder.path)
     return ModelInfo(
         name=folder.name,
         revision=folder.revision,
-        fingerprint=fingerprint(facts),
-        dimension=facts.dimension,
-        family=facts.family,
-        geometry=facts.preprocessing.geometry,
-        context_length=facts.text.length,
+        fingerprint=fingerprint(configuration),
+        dimension=configuration.dimension,
+        family=configuration.family,
+        geometry=configuration.preprocessing.geometry,
+        context_length=configuration.text.length,
         folder=folder.path,
     )
 
@@ -178,7 +179,7 @@ def _snapshot(name: str, snapshot: Path) -> ModelFolder:
     return ModelFolder(name, snapshot, "hub", snapshot.name)
 
 
-def _whole(snapshot: Path) -> bool:
+def _is_complete(snapshot: Path) -> bool:
     try:
         read_configuration(snapshot)
     except PrerequisiteError:
@@ -191,8 +192,8 @@ def _listed(
 ) -> ListedModel:
     family, dimension, problem = "", 0, ""
     try:
-        facts = read_configuration(folder)
-        family, dimension = facts.family, facts.dimension
+        configuration = read_configuration(folder)
+        family, dimension = configuration.family, configuration.dimension
     except PrerequisiteError as error:
         problem = error.message
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -178,9 +178,9 @@ def _towers(config: Mapping[str, Any], model_type: str) -> tuple[dict[str, Any],
 
 def _tower(config: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Old CLIP configs say it in `text_config_dict`, which then wins: see CLIPConfig."""
-    given = dict(config.get(key) or {})
+    newer = dict(config.get(key) or {})
     older = config.get(f"{key}_dict")
-    values = {**defaults, **given} if older is None else {**given, **defaults, **older}
+    values = {**defaults, **newer} if older is None else {**newer, **defaults, **older}
     return {name: values[name] for name in defaults}
 
 

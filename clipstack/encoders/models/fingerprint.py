@@ -17,7 +17,7 @@ from clipstack.settings import atomic_file, cache_dir
 _SCHEMA = 1
 
 
-def fingerprint(facts: ModelConfiguration) -> str:
+def fingerprint(configuration: ModelConfiguration) -> str:
     """SHA-256 over what decides the vectors: weights, architecture, preprocessing, tokenisation.
 
     File names, times and places don't count; the weights' file format does (the same numbers
@@ -31,11 +31,11 @@ def fingerprint(facts: ModelConfiguration) -> str:
     """
     parts = {
         "schema": _SCHEMA,
-        "weights": [_digest(path, _content) for path in facts.weights],
-        "dimension": facts.dimension,
-        "architecture": facts.architecture,
-        "preprocessing": asdict(facts.preprocessing),
-        "text": _text_parts(facts.text),
+        "weights": [_digest(path, _content) for path in configuration.weights],
+        "dimension": configuration.dimension,
+        "architecture": configuration.architecture,
+        "preprocessing": asdict(configuration.preprocessing),
+        "text": _text_parts(configuration.text),
     }
     return hashlib.sha256(_canonical(parts)).hexdigest()
 
@@ -76,9 +76,9 @@ def _digest(path: Path, compute: Callable[[Path], str]) -> str:
     state = real.stat()
     key = str(real)
     seal = [state.st_size, state.st_mtime_ns, state.st_ino]
-    known = _read_cache().get(key)
-    if isinstance(known, dict) and known.get("seal") == seal and _is_digest(known.get("sha256")):
-        return str(known["sha256"])
+    entry = _read_cache().get(key)
+    if isinstance(entry, dict) and entry.get("seal") == seal and _is_digest(entry.get("sha256")):
+        return str(entry["sha256"])
     try:
         digest = compute(real)
     except OSError as error:

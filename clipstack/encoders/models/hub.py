@@ -12,8 +12,8 @@ from typing import Any
 
 from clipstack.encoders.models.weights import INDEXES, WHOLE
 from clipstack.errors import ClipstackError, NotFoundError, PrerequisiteError
+from clipstack.events import SILENT, Events
 
-Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
 
 CONFIG_FILES = (
@@ -99,14 +99,14 @@ def cached_snapshots() -> Iterator[tuple[HubName, Path]]:
                 yield HubName(name, "" if snapshot == main else snapshot.name), snapshot
 
 
-def download(name: HubName, progress: Progress | None = None, patience: float = PATIENCE) -> Path:
+def download(name: HubName, events: Events = SILENT, patience: float = PATIENCE) -> Path:
     """Fetch the files a dual encoder needs into the cache; those already there are kept.
 
     Weights in safetensors go before PyTorch's own, and other frameworks' are left alone.
 
     Args:
         name: what to fetch.
-        progress: called from worker threads as bytes arrive.
+        events: reports the bytes that have arrived.
         patience: seconds to wait for the hub's first answer; HF_HUB_ETAG_TIMEOUT overrides it.
 
     Returns:
@@ -132,8 +132,8 @@ def download(name: HubName, progress: Progress | None = None, patience: float = 
     except Exception as error:
         raise _hub_error(name, error) from error
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    wanted = needed(list(sizes))
-    return _fetch(name, wanted, sum(sizes[file] for file in wanted), progress)
+    files = needed(list(sizes))
+    return _fetch(name, files, sum(sizes[file] for file in files), events)
 
 
 def needed(files: list[str]) -> list[str]:
@@ -143,11 +143,11 @@ def needed(files: list[str]) -> list[str]:
         PrerequisiteError: there are no weights among them that PyTorch reads.
     """
     configs = [name for name in files if name in CONFIG_FILES]
-    for whole, index in zip(WHOLE, INDEXES, strict=True):
-        if whole in files:
-            return [*configs, whole]
+    for file, index in zip(WHOLE, INDEXES, strict=True):
+        if file in files:
+            return [*configs, file]
         if index in files:
-            stem, suffix = whole.split(".")
+            stem, suffix = file.split(".")
             part = re.compile(rf"{stem}-\d+-of-\d+\.{suffix}")
             return [*configs, index, *filter(part.fullmatch, files)]
     raise PrerequisiteError(
@@ -156,7 +156,7 @@ def needed(files: list[str]) -> list[str]:
     )
 
 
-def _fetch(name: HubName, files: list[str], total: int, progress: Progress | None) -> Path:
+def _fetch(name: HubName, files: list[str], total: int, events: Events) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
@@ -164,15 +164,15 @@ def _fetch(name: HubName, files: list[str], total: int, progress: Progress | Non
             name.repo,
             revision=name.revision or None,
             allow_patterns=files,
-            tqdm_class=_bar(progress, total),
+            tqdm_class=_bar(name, events, total),
         )
     except Exception as error:
         raise _hub_error(name, error) from error
     return Path(folder)
 
 
-def _bar(progress: Progress | None, total: int) -> Any:
-    """A silent bar for snapshot_download that hands the bytes to `progress`.
+def _bar(name: HubName, events: Events, total: int) -> Any:
+    """A silent bar for snapshot_download that reports the bytes to `events`.
 
     Of the several bars it makes, the one of this name counts the bytes of all files on disk.
     """
@@ -187,9 +187,9 @@ def _bar(progress: Progress | None, total: int) -> Any:
             super().__init__(*args, **kwargs | {"disable": True})
 
         def update(self, n: float | None = 1) -> bool | None:
-            if self.counts and progress is not None:
+            if self.counts:
                 self.done += int(n or 0)
-                progress(min(self.done, total), total)
+                events.download(str(name), min(self.done, total), total)
             return None
 
     return Bar

@@ -135,8 +135,8 @@ def _preprocessing(rules: Mapping[str, Any]) -> Preprocessing:
 
 
 def _triple(value: object, key: str) -> Triple:
-    given: list[Any] = value if isinstance(value, list) else [value] * 3
-    numbers = [float(number) for number in given]
+    values: list[Any] = value if isinstance(value, list) else [value] * 3
+    numbers = [float(number) for number in values]
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
         raise ValueError(f"{key} must be three numbers, not {value!r}")
     return numbers[0], numbers[1], numbers[2]
@@ -164,11 +164,11 @@ def _size(value: object) -> tuple[Literal["shortest", "exact"], tuple[int, int]]
     if isinstance(value, list) and len(value) == 2:
         return "exact", (_edge(value[0]), _edge(value[1]))
     if isinstance(value, dict):
-        given = {key: edge for key, edge in value.items() if edge is not None}
-        if given.keys() == {"shortest_edge"}:
-            return "shortest", (_edge(given["shortest_edge"]),) * 2
-        if given.keys() == {"height", "width"}:
-            return "exact", (_edge(given["height"]), _edge(given["width"]))
+        edges = {key: edge for key, edge in value.items() if edge is not None}
+        if edges.keys() == {"shortest_edge"}:
+            return "shortest", (_edge(edges["shortest_edge"]),) * 2
+        if edges.keys() == {"height", "width"}:
+            return "exact", (_edge(edges["height"]), _edge(edges["width"]))
     raise ValueError(f"size {value!r} is neither shortest_edge nor height and width")
 
 

@@ -45,7 +45,7 @@ def write(info: ModelInfo, folder: Path) -> None:
     openvino.save_model(texts, folder / TEXTS, compress_to_fp16=False)
     np.save(folder / VOCABULARY, vocabulary)
     text = save_tokenizer(encoder, folder)
-    facts = {
+    manifest = {
         "schema": SCHEMA,
         "fingerprint": info.fingerprint,
         "info": {
@@ -57,7 +57,7 @@ def write(info: ModelInfo, folder: Path) -> None:
         "openvino": openvino.__version__,
         "text": text,
     }
-    (folder / MANIFEST).write_text(json.dumps(facts, indent=1), "utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
 
 
 def _main(name: str, folder: str, revision: str, out: str) -> int:

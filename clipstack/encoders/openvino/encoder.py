@@ -6,13 +6,14 @@ import contextlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders.base import ModelInfo
 from clipstack.encoders.openvino import export, int8_store, runtime, tokenizer
 from clipstack.encoders.validation import check_pixels, check_texts, gather
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
+from clipstack.events import SILENT, Events
 from clipstack.settings import atomic_file, cache_dir
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class OpenVinoEncoder:
     Args:
         info: what `models.describe` returned.
         precision: "auto", "bf16" or "fp32"; "int8" or "auto" for a model that is int8.
-        say: told what is done when it takes a while.
+        events: reports an export.
         on_trial: for a model that is int8, the folder of its graph while that is not accepted.
 
     Raises:
@@ -54,22 +55,22 @@ class OpenVinoEncoder:
         self,
         info: ModelInfo,
         precision: str = "auto",
-        say: Callable[[str], None] = lambda _: None,
+        events: Events = SILENT,
         on_trial: Path | None = None,
     ) -> None:
         self._info = info
         self._on_trial = on_trial
-        self._folder = export.exported(info, say)
-        self._facts = export.read_manifest(self._folder)
+        self._folder = export.ensure_export(info, events)
+        self._manifest = export.read_manifest(self._folder)
         self._tokenizer: tokenizer.Tokenizer | tokenizer.SentencePieces | None = None
         self._vocabulary: NDArray[np.float32] | None = None
         self._tokenizer_lock = threading.Lock()
         self._lock = threading.Lock()
         self._towers: dict[str, Any] = {}
-        self._core = runtime.runtime().Core()
-        self._checked = _Checked(self._core)
-        self._computes = self._precision(precision)
-        self.precision = "int8" if info.quantized_from else self._computes
+        self._core = runtime.import_openvino().Core()
+        self._checked_towers = _CheckedTowers(self._core)
+        self._tower_precision = self._compute_precision(precision)
+        self.precision = "int8" if info.quantized_from else self._tower_precision
 
     @property
     def info(self) -> ModelInfo:
@@ -108,7 +109,7 @@ class OpenVinoEncoder:
         """
         check_texts(texts)
         if texts and export.TEXTS not in self._towers:  # beside the loading of the tokenizer
-            threading.Thread(target=self._begin, args=(export.TEXTS,), daemon=True).start()
+            threading.Thread(target=self._compile_ahead, args=(export.TEXTS,), daemon=True).start()
         return gather(
             (
                 self._run(export.TEXTS, self._text_inputs(texts[at : at + _TEXTS_AT_ONCE]))
@@ -120,17 +121,17 @@ class OpenVinoEncoder:
     def _text_inputs(self, texts: Sequence[str]) -> dict[str, Any]:
         import numpy as np
 
-        found: dict[str, Any] = self.tokenizer.ids(texts)
+        inputs: dict[str, Any] = self.tokenizer.ids(texts)
         if self._vocabulary is None:
             self._vocabulary = np.load(self._folder / export.VOCABULARY, mmap_mode="r")
-        return found | {export.EMBEDDINGS: self._vocabulary[found["input_ids"]]}
+        return inputs | {export.EMBEDDINGS: self._vocabulary[inputs["input_ids"]]}
 
     @property
     def tokenizer(self) -> tokenizer.Tokenizer | tokenizer.SentencePieces:
         """What makes token ids of texts; an import of pictures never loads it."""
         with self._tokenizer_lock:
             if self._tokenizer is None:
-                self._tokenizer = tokenizer.load(self._folder, self._facts["text"])
+                self._tokenizer = tokenizer.load(self._folder, self._manifest["text"])
             return self._tokenizer
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -139,10 +140,10 @@ class OpenVinoEncoder:
 
     def _run(self, tower: str, inputs: Any) -> NDArray[np.float32]:
         with self._lock:
-            found: NDArray[np.float32] = self._compiled(tower).infer(inputs)[0].copy()
-        return found
+            vectors: NDArray[np.float32] = self._compiled(tower).infer(inputs)[0].copy()
+        return vectors
 
-    def _begin(self, tower: str) -> None:
+    def _compile_ahead(self, tower: str) -> None:
         with self._lock, contextlib.suppress(ClipstackError):  # whoever needs it will be told
             self._compiled(tower)
 
@@ -153,15 +154,15 @@ class OpenVinoEncoder:
 
     def _compile(self, tower: str) -> Any:
         graph = (
-            self._quantized() / int8_store.GRAPH if self._is_int8(tower) else self._folder / tower
+            self._int8_folder() / int8_store.GRAPH if self._is_int8(tower) else self._folder / tower
         )
         # The compiled graph without its weights, which stay where they are.
-        kept = {
+        cache_options = {
             "CACHE_DIR": str(cache_dir() / "openvino" / "compiled"),
             "CACHE_MODE": "OPTIMIZE_SIZE",
         }
         try:
-            options = runtime.compile_properties(self._computes) | kept
+            options = runtime.compile_properties(self._tower_precision) | cache_options
             request = self._core.compile_model(graph, "CPU", options).create_infer_request()
         except RuntimeError as error:
             raise PrerequisiteError(
@@ -175,15 +176,15 @@ class OpenVinoEncoder:
         """Compare with what PyTorch gave when the model was exported, once for each CPU."""
         if self._on_trial and self._is_int8(tower):
             return
-        precision = "int8" if self._is_int8(tower) else self._computes
-        key = f"{tower} {precision} {self._print(tower)}"
-        if self._checked.holds(key):
+        precision = "int8" if self._is_int8(tower) else self._tower_precision
+        key = f"{tower} {precision} {self._tower_fingerprint(tower)}"
+        if self._checked_towers.contains(key):
             return
         if tower == export.IMAGES:
-            got = request.infer([export.probe_pictures(self._info)])[0]
+            vectors = request.infer([export.probe_pictures(self._info)])[0]
         else:
-            got = request.infer(self._text_inputs(export.PROBE_TEXTS))[0]
-        cosine = float(_cosines(got, self._expected(tower)).min())
+            vectors = request.infer(self._text_inputs(export.PROBE_TEXTS))[0]
+        cosine = float(_cosines(vectors, self._expected(tower)).min())
         if not cosine >= LEAST_COSINE[precision]:
             raise ClipstackError(
                 f"{precision} on this CPU gives other vectors than "
@@ -194,76 +195,76 @@ class OpenVinoEncoder:
                     "fp32": "Use `--engine torch`, and please report it.",
                 }.get(precision, "Use `--precision fp32`."),
             )
-        self._checked.remember(key, cosine)
+        self._checked_towers.add(key, cosine)
 
     def _expected(self, tower: str) -> NDArray[np.float32]:
         import numpy as np
 
         if self._is_int8(tower):
-            kept: NDArray[np.float32] = np.load(self._quantized() / int8_store.PROBES)
-            return kept
-        with np.load(self._folder / export.PROBES) as probes:
-            vectors: NDArray[np.float32] = probes["images" if tower == export.IMAGES else "texts"]
+            vectors: NDArray[np.float32] = np.load(self._int8_folder() / int8_store.PROBES)
+        else:
+            with np.load(self._folder / export.PROBES) as probes:
+                vectors = probes["images" if tower == export.IMAGES else "texts"]
         return vectors
 
     def _is_int8(self, tower: str) -> bool:
         return bool(self._info.quantized_from) and tower == export.IMAGES
 
-    def _print(self, tower: str) -> str:
+    def _tower_fingerprint(self, tower: str) -> str:
         if self._is_int8(tower):
             return self._info.fingerprint
-        return str(self._facts["fingerprint"])
+        return str(self._manifest["fingerprint"])
 
-    def _quantized(self) -> Path:
+    def _int8_folder(self) -> Path:
         return self._on_trial or int8_store.folder(self._info.fingerprint)
 
-    def _precision(self, asked: str) -> str:
-        if asked not in PRECISIONS:
+    def _compute_precision(self, precision: str) -> str:
+        if precision not in PRECISIONS:
             raise UsageError(
-                f"{asked!r} is no precision of OpenVINO's", hint=f"Use {', '.join(PRECISIONS)}."
+                f"{precision!r} is no precision of OpenVINO's", hint=f"Use {', '.join(PRECISIONS)}."
             )
-        able = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if asked == "bf16" and not able:
+        has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not has_bf16:
             raise PrerequisiteError(
                 "this CPU has no bfloat16", hint="Use `--precision auto` or `--precision fp32`."
             )
         is_int8 = bool(self._info.quantized_from)
-        if asked != "auto" and is_int8 != (asked == "int8"):
+        if precision != "auto" and is_int8 != (precision == "int8"):
             raise UsageError(
-                f"these are vectors of an int8 model, not of {asked}"
+                f"these are vectors of an int8 model, not of {precision}"
                 if is_int8
                 else f"the model {self._info.name} was loaded as it is, not as int8",
                 hint="Leave out --precision.",
             )
-        return ("bf16" if able else "fp32") if asked in ("auto", "int8") else asked
+        return ("bf16" if has_bf16 else "fp32") if precision in ("auto", "int8") else precision
 
 
-class _Checked:
+class _CheckedTowers:
     """Which towers this CPU, with this OpenVINO, was seen to compute rightly."""
 
     def __init__(self, core: Any) -> None:
-        version = runtime.runtime().__version__
+        version = runtime.import_openvino().__version__
         self._machine = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} {version}"
         self._file = cache_dir() / "openvino" / "checked.json"
 
-    def holds(self, key: str) -> bool:
+    def contains(self, key: str) -> bool:
         return key in self._read().get(self._machine, {})
 
-    def remember(self, key: str, cosine: float) -> None:
-        known = dict(self._read())
-        known[self._machine] = {**known.get(self._machine, {}), key: round(cosine, 6)}
+    def add(self, key: str, cosine: float) -> None:
+        entries = dict(self._read())
+        entries[self._machine] = {**entries.get(self._machine, {}), key: round(cosine, 6)}
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            atomic_file.replace(self._file, json.dumps(known, indent=1))
+            atomic_file.replace(self._file, json.dumps(entries, indent=1))
         except OSError as error:  # it is checked again the next time
             logging.getLogger(__name__).debug("%s: %s", self._file, error)
 
     def _read(self) -> Mapping[str, Any]:
         try:
-            found = json.loads(self._file.read_text("utf-8"))
+            entries = json.loads(self._file.read_text("utf-8"))
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return entries if isinstance(entries, dict) else {}
 
 
 def _last_line(error: BaseException) -> str:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipstack.encoders import subprocess_module
+from clipstack.encoders import subprocesses
 from clipstack.encoders.base import ModelInfo
 from clipstack.errors import PrerequisiteError
+from clipstack.events import SILENT, Events
 from clipstack.images.geometry import Geometry
 from clipstack.settings import cache_dir
 
@@ -47,16 +47,16 @@ def shipped_info(name: str, revision: str, folder: Path) -> ModelInfo | None:
     if not (shipped(folder) / MANIFEST).is_file():
         return None
     try:
-        facts = read_manifest(shipped(folder))
-        known = facts["info"]
+        manifest = read_manifest(shipped(folder))
+        info = manifest["info"]
         return ModelInfo(
             name=name,
             revision=revision,
-            fingerprint=str(facts["fingerprint"]),
-            dimension=int(known["dimension"]),
-            family=str(known["family"]),
-            geometry=Geometry.of(known["geometry"]),
-            context_length=int(known["context_length"]),
+            fingerprint=str(manifest["fingerprint"]),
+            dimension=int(info["dimension"]),
+            family=str(info["family"]),
+            geometry=Geometry.from_json(info["geometry"]),
+            context_length=int(info["context_length"]),
             folder=folder,
         )
     except (ValueError, LookupError, TypeError) as error:
@@ -72,11 +72,11 @@ def export_folder(info: ModelInfo) -> Path:
     return cache_dir() / "openvino" / f"{(info.quantized_from or info.fingerprint)[:32]}-{SCHEMA}"
 
 
-def exported(info: ModelInfo, say: Callable[[str], None] = lambda _: None) -> Path:
+def ensure_export(info: ModelInfo, events: Events = SILENT) -> Path:
     """The folder of the model's export, made first where there is none.
 
     Args:
-        say: told what is done when it takes a while.
+        events: reports an export.
 
     Raises:
         PrerequisiteError: the model can't be loaded or exported, or there is no room for it.
@@ -84,11 +84,11 @@ def exported(info: ModelInfo, say: Callable[[str], None] = lambda _: None) -> Pa
     folder = export_folder(info)
     if (folder / MANIFEST).is_file():
         return folder
-    say(f"Preparing {info.name} for this machine, once")
+    events.note(f"Preparing {info.name} for this machine, once")
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
     try:
-        _in_a_process(info, fresh)
+        _run_conversion(info, fresh)
         try:
             fresh.rename(folder)
         except OSError:
@@ -104,20 +104,20 @@ def exported(info: ModelInfo, say: Callable[[str], None] = lambda _: None) -> Pa
     return folder
 
 
-def _in_a_process(info: ModelInfo, folder: Path) -> None:
-    done = subprocess_module.run(
+def _run_conversion(info: ModelInfo, folder: Path) -> None:
+    process = subprocesses.run_module(
         "clipstack.encoders.openvino.conversion",
         info.name,
         str(info.folder),
         info.revision,
         str(folder),
     )
-    if done.returncode:
+    if process.returncode:
         try:
-            failure = json.loads(done.stdout)
+            failure = json.loads(process.stdout)
         except ValueError:
-            said = subprocess_module.last_words(done)
-            failure = {"message": f"the model {info.name} can't be prepared for OpenVINO: {said}"}
+            reason = subprocesses.last_line(process)
+            failure = {"message": f"the model {info.name} can't be prepared for OpenVINO: {reason}"}
         raise PrerequisiteError(
             failure["message"], hint=failure.get("hint") or "Add `--engine torch` to do without."
         )
@@ -125,8 +125,8 @@ def _in_a_process(info: ModelInfo, folder: Path) -> None:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What an export says of itself."""
-    facts: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    return facts
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+    return manifest
 
 
 def probe_pictures(info: ModelInfo) -> NDArray[np.uint8]:
@@ -135,10 +135,10 @@ def probe_pictures(info: ModelInfo) -> NDArray[np.uint8]:
 
     height, width = info.geometry.shape
     random = np.random.default_rng(1)
-    made = []
+    pictures = []
     for number in range(_PROBE_PICTURES):
         cell = 4**number
         rows, columns = -(-height // cell), -(-width // cell)
         coarse = random.integers(0, 256, (rows, columns, 3), np.uint8)
-        made.append(coarse.repeat(cell, 0).repeat(cell, 1)[:height, :width])
-    return np.stack(made)
+        pictures.append(coarse.repeat(cell, 0).repeat(cell, 1)[:height, :width])
+    return np.stack(pictures)

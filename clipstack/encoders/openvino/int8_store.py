@@ -1,6 +1,6 @@
-"""A model in, its accepted int8 image tower out, if one was kept on this machine.
+"""The accepted int8 image towers that are stored on this machine.
 
-A tower is kept under a fingerprint of its own, so that a collection never mixes its vectors with
+A tower is stored under a fingerprint of its own, so that a collection never mixes its vectors with
 those of the model it was made from. An older tower stays when a newer one is made: collections may
 hold its vectors.
 """
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SCHEMA = 1
-GRAPH, PROBES, _FACTS = "image.xml", "probes.npy", "int8.json"
+GRAPH, PROBES, _MANIFEST = "image.xml", "probes.npy", "int8.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredTower:
     """An accepted int8 image tower.
 
     Attributes:
         fingerprint: of the vectors it gives; `base` is that of the model it was made from.
         model: that model's name when it was made, and `source` its folder.
-        made: seconds since 1970.
-        facts: what was measured then, as `encoders.quantize` wrote it.
+        made: when it was made, in seconds since 1970.
+        measurements: what was measured then, as `optimization` wrote it.
     """
 
     fingerprint: str
@@ -44,17 +44,21 @@ class Kept:
     model: str
     source: str
     made: float
-    facts: dict[str, Any]
+    measurements: dict[str, Any]
 
 
-def kept() -> list[Kept]:
+def stored_towers() -> list[StoredTower]:
     """Every accepted tower on this machine, newest first."""
-    return sorted(_kept(), key=lambda one: one.made, reverse=True)
+    return sorted(_read_all(), key=lambda tower: tower.made, reverse=True)
 
 
-def of(model: ModelInfo) -> list[Kept]:
+def towers_of(model: ModelInfo) -> list[StoredTower]:
     """The towers made from this model, newest first."""
-    return [one for one in kept() if one.base == (model.quantized_from or model.fingerprint)]
+    return [
+        tower
+        for tower in stored_towers()
+        if tower.base == (model.quantized_from or model.fingerprint)
+    ]
 
 
 def as_int8(model: ModelInfo, fingerprint: str = "") -> ModelInfo | None:
@@ -66,9 +70,9 @@ def as_int8(model: ModelInfo, fingerprint: str = "") -> ModelInfo | None:
     """
     if model.quantized_from:
         return model
-    for one in of(model):
-        if fingerprint in ("", one.fingerprint):
-            return replace(model, fingerprint=one.fingerprint, quantized_from=one.base)
+    for tower in towers_of(model):
+        if fingerprint in ("", tower.fingerprint):
+            return replace(model, fingerprint=tower.fingerprint, quantized_from=tower.base)
     return None
 
 
@@ -78,97 +82,98 @@ def require(model: ModelInfo, fingerprint: str = "") -> ModelInfo:
     Raises:
         PrerequisiteError: none was accepted on this machine.
     """
-    found = as_int8(model, fingerprint) or as_int8(model)
-    if found is None:
+    int8_model = as_int8(model, fingerprint) or as_int8(model)
+    if int8_model is None:
         raise PrerequisiteError(
             f"there is no accepted int8 of {model.name} on this machine",
             hint="Make it from your own pictures: "
             f"`clipstack models optimize {model.name} --precision int8 --calibrate DIR`.",
         )
-    return found
+    return int8_model
 
 
 def folder(fingerprint: str) -> Path:
     """Where the tower with that fingerprint is, or would be."""
-    return _home() / fingerprint[:32]
+    return _store_folder() / fingerprint[:32]
 
 
-def keep(
-    model: ModelInfo, made: Path, probes: NDArray[np.float32], facts: dict[str, Any]
+def store_tower(
+    model: ModelInfo, graph_folder: Path, probes: NDArray[np.float32], measurements: dict[str, Any]
 ) -> ModelInfo:
-    """Keep an accepted tower for good.
+    """Store an accepted tower.
 
     Args:
         model: what it was made from.
-        made: a folder with the graph; its files are copied.
+        graph_folder: a folder with the graph; its files are copied.
         probes: the vectors it gives for `export.probe_pictures`.
-        facts: what was measured.
+        measurements: what was measured.
 
     Raises:
         PrerequisiteError: there is no room for it.
     """
     import numpy as np
 
-    print_ = fingerprint_of(model, made)
-    home = _home()
-    entry = {
+    fingerprint = fingerprint_of(model, graph_folder)
+    store = _store_folder()
+    manifest = {
         "schema": _SCHEMA,
-        "fingerprint": print_,
+        "fingerprint": fingerprint,
         "base": model.fingerprint,
         "model": model.name,
         "source": str(model.folder.resolve()),
-        **facts,
+        **measurements,
     }
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=home))
+        store.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=store))
         try:
-            for file in _files(made):
+            for file in _files(graph_folder):
                 shutil.copyfile(file, fresh / file.name)
             np.save(fresh / PROBES, probes)
-            (fresh / _FACTS).write_text(json.dumps(entry, indent=1), "utf-8")
-            shutil.rmtree(folder(print_), ignore_errors=True)  # the same graph, measured before
-            fresh.rename(folder(print_))
+            (fresh / _MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
+            # The same graph, from an earlier run
+            shutil.rmtree(folder(fingerprint), ignore_errors=True)
+            fresh.rename(folder(fingerprint))
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
         raise PrerequisiteError(
-            f"the int8 of {model.name} can't be kept in {home}: {error.strerror}",
+            f"the int8 of {model.name} can't be kept in {store}: {error.strerror}",
             hint="Make room there, or set CLIPSTACK_CACHE_DIR.",
         ) from None
-    return replace(model, fingerprint=print_, quantized_from=model.fingerprint)
+    return replace(model, fingerprint=fingerprint, quantized_from=model.fingerprint)
 
 
-def fingerprint_of(model: ModelInfo, made: Path) -> str:
-    """64 hex digits, over the model's own fingerprint and the graph in folder `made`."""
+def fingerprint_of(model: ModelInfo, graph_folder: Path) -> str:
+    """64 hex digits, over the model's own fingerprint and the graph in a folder."""
     digest = hashlib.sha256(f"int8 {_SCHEMA} {model.fingerprint}".encode())
-    for file in _files(made):
+    for file in _files(graph_folder):
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 
-def _files(made: Path) -> list[Path]:
-    return [made / GRAPH, (made / GRAPH).with_suffix(".bin")]
+def _files(graph_folder: Path) -> list[Path]:
+    return [graph_folder / GRAPH, (graph_folder / GRAPH).with_suffix(".bin")]
 
 
-def _home() -> Path:
+def _store_folder() -> Path:
     return cache_dir() / "openvino" / "int8"
 
 
-def _kept() -> Iterator[Kept]:
-    for file in _home().glob(f"[!.]*/{_FACTS}"):
+def _read_all() -> Iterator[StoredTower]:
+    for file in _store_folder().glob(f"[!.]*/{_MANIFEST}"):
         try:
-            facts = json.loads(file.read_text("utf-8"))
-            if facts["schema"] != _SCHEMA:
+            manifest = json.loads(file.read_text("utf-8"))
+            if manifest["schema"] != _SCHEMA:
                 continue
-            yield Kept(
-                fingerprint=str(facts["fingerprint"]),
-                base=str(facts["base"]),
-                model=str(facts["model"]),
-                source=str(facts["source"]),
-                made=float(facts["made"]),
-                facts=facts,
+            yield StoredTower(
+                fingerprint=str(manifest["fingerprint"]),
+                base=str(manifest["base"]),
+                model=str(manifest["model"]),
+                source=str(manifest["source"]),
+                made=float(manifest["made"]),
+                measurements=manifest,
             )
-        except (OSError, ValueError, KeyError, TypeError):  # not whole: as if it were not there
+        except (OSError, ValueError, KeyError, TypeError):  # incomplete: as if it were absent
             continue

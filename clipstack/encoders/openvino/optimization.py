@@ -13,15 +13,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders import choice
 from clipstack.encoders.base import Encoder, ModelInfo
 from clipstack.encoders.models.catalog import describe, resolve
 from clipstack.encoders.openvino import export, int8_store, quantization
 from clipstack.encoders.openvino.encoder import OpenVinoEncoder
-from clipstack.encoders.openvino.rank_overlap import RankOverlap, worst
+from clipstack.encoders.openvino.ranking_agreement import RankingAgreement, lowest_agreement
 from clipstack.errors import ImageError, PrerequisiteError, UsageError
+from clipstack.events import Events
 from clipstack.images.decode import Limits, decode, read_file
 from clipstack.images.scan import scan
 from clipstack.settings import Settings, cache_dir
@@ -39,24 +40,12 @@ MOST_HELD_OUT = 2000
 _BATCH = 32
 
 
-class Events(Protocol):
-    """Told what is being done."""
-
-    def step(self, text: str, total: int | None = None) -> None:
-        """Something new begins, which has `total` pictures."""
-        ...
-
-    def done(self, count: int) -> None:
-        """`count` more pictures of it are done."""
-        ...
-
-
 @dataclass(slots=True)
 class Trial:
     """One attempt at int8: how it was made, how it ranks, and pictures a second."""
 
     care: str
-    agreement: RankOverlap
+    agreement: RankingAgreement
     speed: float
 
 
@@ -76,7 +65,7 @@ class OptimizationReport:
     model: ModelInfo
     usual: str = "fp32"
     usual_speed: float = 0.0
-    usual_agreement: RankOverlap | None = None
+    usual_agreement: RankingAgreement | None = None
     trials: list[Trial] = field(default_factory=list)
     calibration: int = 0
     held_out: int = 0
@@ -89,7 +78,7 @@ class OptimizationReport:
         return bool(self.model.quantized_from)
 
 
-def run(settings: Settings, name: str, source: str, events: Events) -> OptimizationReport:
+def optimize(settings: Settings, name: str, source: str, events: Events) -> OptimizationReport:
     """Quantise the image tower on some of the pictures, judge it on others, keep it if it holds.
 
     The pictures are decoded once, into a file of at most 2,300 times the pixels of the model, so
@@ -117,8 +106,8 @@ def run(settings: Settings, name: str, source: str, events: Events) -> Optimizat
     try:
         with tempfile.TemporaryDirectory(prefix="optimize-", dir=cache_dir()) as folder:
             work = Path(folder)
-            _split(_read(model, source, limits, events, report), model, work, report)
-            _try(model, work, events, report)
+            _write_parts(_read_pictures(model, source, limits, events, report), model, work, report)
+            _quantize_and_judge(model, work, events, report)
     except OSError as error:
         raise PrerequisiteError(
             f"the pictures can't be kept in {cache_dir()} for a while: {error.strerror}",
@@ -127,18 +116,20 @@ def run(settings: Settings, name: str, source: str, events: Events) -> Optimizat
     return report
 
 
-def _try(model: ModelInfo, work: Path, events: Events, report: OptimizationReport) -> None:
+def _quantize_and_judge(
+    model: ModelInfo, work: Path, events: Events, report: OptimizationReport
+) -> None:
     import numpy as np
 
     held_out: Pixels = np.load(work / "held_out.npy", mmap_mode="r")
-    events.step("Encoding by fp32", len(held_out))
+    events.stage("Encoding by fp32", len(held_out))
     reference, _ = _encode([OpenVinoEncoder(model, "fp32")], held_out, events)
     usual = OpenVinoEncoder(model)
     report.usual = usual.precision
     for care in quantization.CARES:
         folder = work / care
         folder.mkdir()
-        events.step(f"Quantising, {care}")
+        events.stage(f"Quantising, {care}")
         quantization.quantize(model, work / "calibration.npy", folder, care)
         trial = replace(
             model,
@@ -146,18 +137,18 @@ def _try(model: ModelInfo, work: Path, events: Events, report: OptimizationRepor
             quantized_from=model.fingerprint,
         )
         int8 = OpenVinoEncoder(trial, on_trial=folder)
-        events.step("Encoding by int8", 2 * len(held_out))
+        events.stage("Encoding by int8", 2 * len(held_out))
         vectors, speeds = _encode([usual, int8], held_out, events)
         report.usual_speed = speeds[0]
-        report.usual_agreement = worst(reference[0], vectors[0])
-        report.trials.append(Trial(care, worst(reference[0], vectors[1]), speeds[1]))
+        report.usual_agreement = lowest_agreement(reference[0], vectors[0])
+        report.trials.append(Trial(care, lowest_agreement(reference[0], vectors[1]), speeds[1]))
         if report.trials[-1].agreement.accepted:
             probes = int8.encode_images(export.probe_pictures(model))
-            report.model = int8_store.keep(model, folder, probes, _facts(report))
+            report.model = int8_store.store_tower(model, folder, probes, _measurements(report))
             return
 
 
-def _facts(report: OptimizationReport) -> dict[str, Any]:
+def _measurements(report: OptimizationReport) -> dict[str, Any]:
     last = report.trials[-1]
     return {
         "made": time.time(),
@@ -187,11 +178,11 @@ def _encode(
             started = time.perf_counter()
             vectors[number].append(encoder.encode_images(batch))
             seconds[number].append((time.perf_counter() - started) / len(batch))
-            events.done(len(batch))
-    return [np.concatenate(one) for one in vectors], [1 / statistics.median(s) for s in seconds]
+            events.advance(len(batch))
+    return [np.concatenate(parts) for parts in vectors], [1 / statistics.median(s) for s in seconds]
 
 
-def _read(
+def _read_pictures(
     model: ModelInfo,
     source: str,
     limits: Limits,
@@ -200,37 +191,40 @@ def _read(
 ) -> Iterator[tuple[str, Pixels]]:
     """Different pictures with the digests of their pixels, at most as many as are used."""
     errors: list[ImageError] = []
-    events.step("Looking for pictures")
+    events.stage("Looking for pictures")
     paths = [file.path for file in scan([source], on_error=errors.append)]
     root = os.path.commonpath(paths) if paths else ""
     paths.sort(key=lambda path: _digest(os.fsencode(os.path.relpath(path, root))))
     report.failed = len(errors)
-    most = MOST_CALIBRATION + MOST_HELD_OUT
-    events.step("Reading pictures", min(most, len(paths)))
+    limit = MOST_CALIBRATION + MOST_HELD_OUT
+    events.stage("Reading pictures", min(limit, len(paths)))
     seen: set[str] = set()
 
-    def pixels(path: str) -> Pixels:
+    def decode_file(path: str) -> Pixels:
         return decode(read_file(path, limits), model.geometry, limits, path=path).pixels
 
-    for one in _ahead(pixels, paths):
+    for result in _decode_ahead(decode_file, paths):
         try:
-            found = one()
+            pixels = result()
         except ImageError:
             report.failed += 1
             continue
-        events.done(1)
-        digest = _digest(found.tobytes())
+        events.advance(1)
+        digest = _digest(pixels.tobytes())
         if digest in seen:
             report.same += 1
             continue
         seen.add(digest)
-        yield digest, found
-        if len(seen) == most:
+        yield digest, pixels
+        if len(seen) == limit:
             return
 
 
-def _split(
-    found: Iterable[tuple[str, Pixels]], model: ModelInfo, work: Path, report: OptimizationReport
+def _write_parts(
+    decoded: Iterable[tuple[str, Pixels]],
+    model: ModelInfo,
+    work: Path,
+    report: OptimizationReport,
 ) -> None:
     """Write calibration.npy and held_out.npy: by digest, so one picture is never in both."""
     import numpy as np
@@ -238,7 +232,7 @@ def _split(
     rows = work / "pixels"
     digests = []
     with rows.open("wb") as file:
-        for digest, pixels in found:
+        for digest, pixels in decoded:
             digests.append(digest)
             file.write(np.ascontiguousarray(pixels).tobytes())
     if len(digests) < LEAST_PICTURES:
@@ -268,7 +262,9 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _ahead(work: Callable[[str], Pixels], paths: Iterable[str]) -> Iterator[Callable[[], Pixels]]:
+def _decode_ahead(
+    work: Callable[[str], Pixels], paths: Iterable[str]
+) -> Iterator[Callable[[], Pixels]]:
     """What `work` gives or raises for each path, in their order, from threads a little ahead."""
     rest = iter(paths)
     threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")

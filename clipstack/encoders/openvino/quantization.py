@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clipstack.encoders import subprocess_module
+from clipstack.encoders import subprocesses
 from clipstack.encoders.openvino import export, int8_store
 from clipstack.errors import ClipstackError, PrerequisiteError
 
@@ -48,15 +48,13 @@ def quantize(model: ModelInfo, pixels: Path, folder: Path, care: Care) -> None:
         ClipstackError: NNCF failed.
     """
     check_installed()
-    done = subprocess_module.run(
+    process = subprocesses.run_module(
         "clipstack.encoders.openvino.quantization",
-        *(str(export.exported(model) / export.IMAGES), str(pixels), str(folder), care),
+        *(str(export.ensure_export(model) / export.IMAGES), str(pixels), str(folder), care),
         NNCF_CI="1",  # likewise, for NNCF
     )
-    if done.returncode:
-        raise ClipstackError(
-            f"NNCF can't quantise {model.name}: {subprocess_module.last_words(done)}"
-        )
+    if process.returncode:
+        raise ClipstackError(f"NNCF can't quantise {model.name}: {subprocesses.last_line(process)}")
 
 
 def _write(graph: Path, pixels: Path, folder: Path, care: Care) -> None:
@@ -68,7 +66,7 @@ def _write(graph: Path, pixels: Path, folder: Path, care: Care) -> None:
 
     pictures = np.load(pixels, mmap_mode="r")
     tower = openvino.Core().read_model(graph)
-    made = nncf.quantize(
+    quantized = nncf.quantize(
         tower,
         nncf.Dataset(range(len(pictures)), lambda at: np.array(pictures[at : at + 1])),
         subset_size=len(pictures),
@@ -83,7 +81,7 @@ def _write(graph: Path, pixels: Path, folder: Path, care: Care) -> None:
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
         ),
     )
-    openvino.save_model(made, folder / int8_store.GRAPH, compress_to_fp16=False)
+    openvino.save_model(quantized, folder / int8_store.GRAPH, compress_to_fp16=False)
 
 
 def _ends(tower: Any) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from clipstack.encoders.cpu import granted
+from clipstack.encoders.cpu import available_cores
 
 HINTS = {"bf16": "bf16", "fp32": "f32"}
 """Our names of precisions, and OpenVINO's."""
@@ -17,11 +17,11 @@ def compile_properties(precision: str) -> dict[str, Any]:
     return {
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": granted(),
+        "INFERENCE_NUM_THREADS": available_cores(),
     }
 
 
-def runtime() -> ModuleType:
+def import_openvino() -> ModuleType:
     """The `openvino` package without its converter, if that is not imported already.
 
     The converter is half of what the package costs to import, and what tells its makers of its

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipstack.encoders.validation import sound
+from clipstack.encoders.validation import replace_surrogates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,29 +42,31 @@ class Tokenizer:
         self._backend = Backend.from_file(str(folder / FILE))
         self._limit()
         # Padding and truncation are its state.
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
 
     def ids(self, texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
         """int64 `input_ids` [n, length] and, for CLIP, `attention_mask` of the same shape."""
         import numpy as np
 
-        with self._one_at_a_time:
-            batch = self._backend.encode_batch([sound(text) for text in texts])
-        found = {"input_ids": np.array([one.ids for one in batch], np.int64)}
+        with self._lock:
+            batch = self._backend.encode_batch([replace_surrogates(text) for text in texts])
+        inputs = {"input_ids": np.array([encoding.ids for encoding in batch], np.int64)}
         if self._rules["attention_mask"]:
-            found["attention_mask"] = np.array([one.attention_mask for one in batch], np.int64)
-        return found
+            inputs["attention_mask"] = np.array(
+                [encoding.attention_mask for encoding in batch], np.int64
+            )
+        return inputs
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, with those that mark its ends, before any is cut off."""
-        with self._one_at_a_time:
+        with self._lock:
             self._backend.no_truncation()
             self._backend.no_padding()
             try:
-                batch = self._backend.encode_batch([sound(text) for text in texts])
+                batch = self._backend.encode_batch([replace_surrogates(text) for text in texts])
             finally:
                 self._limit()
-        return [len(one.ids) for one in batch]
+        return [len(encoding.ids) for encoding in batch]
 
     def _limit(self) -> None:
         length = int(self._rules["length"])
@@ -96,18 +98,18 @@ class SentencePieces:
         import numpy as np
 
         length = int(self._rules["length"])
-        found = np.full((len(texts), length), int(self._rules["pad_id"]), np.int64)
-        for row, text in zip(found, texts, strict=True):
+        ids = np.full((len(texts), length), int(self._rules["pad_id"]), np.int64)
+        for row, text in zip(ids, texts, strict=True):
             tokens = [*self._tokens(text)[: length - 1], int(self._rules["eos_id"])]
             row[: len(tokens)] = tokens
-        return {"input_ids": found}
+        return {"input_ids": ids}
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, with the one that marks its end, before any is cut off."""
         return [len(self._tokens(text)) + 1 for text in texts]
 
     def _tokens(self, text: str) -> list[int]:
-        clean = "\u2581" + sound(text).replace("\u2581", " ")
+        clean = "\u2581" + replace_surrogates(text).replace("\u2581", " ")
         if self._rules["lowercase"]:
             clean = clean.lower()
         clean = clean.translate(str.maketrans("", "", string.punctuation))

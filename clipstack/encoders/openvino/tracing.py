@@ -30,11 +30,11 @@ def trace(encoder: TorchEncoder) -> tuple[Any, Any, NDArray[np.float32]]:
     import openvino
     import torch
 
-    from clipstack.encoders.openvino.image_tower import optimize_image_tower
+    from clipstack.encoders.openvino.fused_image_tower import fuse_image_tower
 
-    optimize_image_tower(encoder)
+    fuse_image_tower(encoder)
     height, width = encoder.info.geometry.shape
-    rules = encoder.facts.text
+    rules = encoder.configuration.text
     ids = encoder.token_ids(["a dog", "a photo of two cats on a mat"])
     length = -1 if rules.padding == "longest" else rules.length
     with warnings.catch_warnings():
@@ -84,8 +84,8 @@ def save_tokenizer(encoder: TorchEncoder, folder: Path) -> dict[str, Any]:
     Raises:
         PrerequisiteError: it is one that only transformers can run.
     """
-    tokenizer, rules = encoder.tokenizer, encoder.facts.text
-    facts = {
+    tokenizer, rules = encoder.tokenizer, encoder.configuration.text
+    manifest = {
         "padding": rules.padding,
         "length": rules.length,
         "attention_mask": rules.attention_mask,
@@ -95,14 +95,14 @@ def save_tokenizer(encoder: TorchEncoder, folder: Path) -> dict[str, Any]:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         backend.save(str(folder / tokenizer_files.FILE))
-        return facts
+        return manifest
     if rules.files[0].name != tokenizer_files.PIECES:
         raise PrerequisiteError(
             f"the tokenizer of {encoder.info.name} can't be used without transformers",
             hint="Add `--engine torch`.",
         )
     shutil.copyfile(rules.files[0], folder / tokenizer_files.PIECES)
-    return facts | {
+    return manifest | {
         "eos_id": int(tokenizer.eos_token_id),
         "unk_token": str(tokenizer.unk_token),
         "lowercase": bool(tokenizer.do_lower_case),

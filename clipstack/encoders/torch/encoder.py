@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders.base import ModelInfo
-from clipstack.encoders.cpu import granted
+from clipstack.encoders.cpu import available_cores
 from clipstack.encoders.models.catalog import ModelFolder, describe
 from clipstack.encoders.models.configuration import ModelConfiguration, read_configuration
-from clipstack.encoders.validation import check_pixels, check_texts, gather, sound
+from clipstack.encoders.validation import check_pixels, check_texts, gather, replace_surrogates
 from clipstack.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
@@ -47,17 +47,17 @@ class TorchEncoder:
         precision: str = "auto",
     ) -> None:
         self._info = model if isinstance(model, ModelInfo) else describe(model)
-        self.facts = read_configuration(self._info.folder)
+        self.configuration = read_configuration(self._info.folder)
         with _quiet():
             self.device = _device(device)
             self.precision = _precision(precision, self.device)
             _limit_threads()
             loaded = _load_model(self._info.folder)
             self.model = loaded.to(self.device, dtype=_dtype(self.precision))
-            self.tokenizer = _load_tokenizer(self._info.folder, self.facts.text.lowercase)
+            self.tokenizer = _load_tokenizer(self._info.folder, self.configuration.text.lowercase)
         # A tokenizer keeps its padding as state, so two threads can't use it at once.
         self._tokenizing = threading.Lock()
-        self.scale, self.shift = _affine(self.facts, self.device)
+        self.scale, self.shift = _affine(self.configuration, self.device)
 
     @property
     def info(self) -> ModelInfo:
@@ -96,8 +96,8 @@ class TorchEncoder:
 
     def token_ids(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """What the text tower reads: int64 `input_ids` [n, length] and, for CLIP, the mask."""
-        rules = self.facts.text
-        clean = [sound(text) for text in texts]
+        rules = self.configuration.text
+        clean = [replace_surrogates(text) for text in texts]
         with self._tokenizing:
             batch = self.tokenizer(
                 clean,
@@ -111,7 +111,7 @@ class TorchEncoder:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, with those that mark its ends, before any is cut off."""
-        clean = [sound(text) for text in texts]
+        clean = [replace_surrogates(text) for text in texts]
         with self._tokenizing:
             ids = self.tokenizer(clean, truncation=False, padding=False, verbose=False).input_ids
         return [len(tokens) for tokens in ids]
@@ -146,11 +146,13 @@ def pooled(output: Any) -> torch.Tensor:
     return features
 
 
-def _affine(facts: ModelConfiguration, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _affine(
+    configuration: ModelConfiguration, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(pixel * rescale - mean) / std as pixel * scale + shift; both of shape [3, 1, 1]."""
     import torch
 
-    rules = facts.preprocessing
+    rules = configuration.preprocessing
     mean = torch.tensor(rules.mean, dtype=torch.float64)
     std = torch.tensor(rules.std, dtype=torch.float64)
     scale, shift = rules.rescale / std, -mean / std
@@ -173,8 +175,12 @@ def _device(name: str) -> torch.device:
         raise UsageError(
             f"{name!r} is not a device", hint="Devices are auto, cpu, cuda, cuda:1 or mps."
         ) from None
-    there = {"cpu": True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    available = there.get(device.type, False)
+    availability = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
+    available = availability.get(device.type, False)
     if not (available() if callable(available) else available):
         raise PrerequisiteError(
             f"PyTorch finds no {device.type} device on this machine",
@@ -183,12 +189,14 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _precision(asked: str, device: torch.device) -> str:
-    if asked == "auto":
+def _precision(precision: str, device: torch.device) -> str:
+    if precision == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
-    if asked not in ("fp32", "bf16", "fp16"):
-        raise UsageError(f"{asked!r} is no precision of PyTorch's", hint="Use fp32, bf16 or fp16.")
-    return asked
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise UsageError(
+            f"{precision!r} is no precision of PyTorch's", hint="Use fp32, bf16 or fp16."
+        )
+    return precision
 
 
 def _dtype(precision: str) -> torch.dtype:
@@ -201,7 +209,7 @@ def _limit_threads() -> None:
     """PyTorch counts the machine's cores; a container may be given less time than that."""
     import torch
 
-    torch.set_num_threads(min(torch.get_num_threads(), granted()))
+    torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
 
 
 def _load_model(folder: Path) -> Any:
@@ -256,8 +264,8 @@ def _lowercase_first(backend: Any) -> None:
     """What Siglip2Tokenizer does (transformers, tokenization_siglip2.py); twice does no harm."""
     from tokenizers import normalizers
 
-    own = [backend.normalizer] if backend.normalizer is not None else []
-    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+    normalizer = [backend.normalizer] if backend.normalizer is not None else []
+    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *normalizer])
 
 
 def _first_line(error: BaseException) -> str:

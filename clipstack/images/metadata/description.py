@@ -41,28 +41,28 @@ def facts(im: Image.Image, exif: Image.Exif | None, details: Mapping[int, Any]) 
         keywords: list of str.
     """
     tags: Mapping[int, Any] = {} if exif is None else exif
-    said: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "camera": camera(tags.get(ExifTags.Base.Make), tags.get(ExifTags.Base.Model)),
         "lens": clean(details.get(ExifTags.Base.LensModel), NAME_BYTES),
     }
     if exif is not None and ExifTags.IFD.GPSInfo in exif:
         with contextlib.suppress(Exception):
-            said |= gps.position(gps.directory(im, exif))
-    iptc, found = _iptc(im), _xmp(im)
-    said["title"] = _first(
+            facts |= gps.position(gps.directory(im, exif))
+    iptc, xmp_texts = _iptc(im), _xmp(im)
+    facts["title"] = _first(
         TITLE_BYTES,
-        *(*found.title, *iptc.get((2, 5), ()), _windows(tags.get(ExifTags.Base.XPTitle))),
+        *(*xmp_texts.title, *iptc.get((2, 5), ()), _windows(tags.get(ExifTags.Base.XPTitle))),
     )
-    said["description"] = _first(
+    facts["description"] = _first(
         DESCRIPTION_BYTES,
-        *(*found.description, *iptc.get((2, 120), ())),
+        *(*xmp_texts.description, *iptc.get((2, 120), ())),
         tags.get(ExifTags.Base.ImageDescription),
     )
-    said["keywords"] = _keywords(
-        *(found.subject, iptc.get((2, 25), ())),
+    facts["keywords"] = _keywords(
+        *(xmp_texts.subject, iptc.get((2, 25), ())),
         _windows(tags.get(ExifTags.Base.XPKeywords)).split(";"),
     )
-    return {name: value for name, value in said.items() if value not in ("", None, [])}
+    return {name: value for name, value in facts.items() if value not in ("", None, [])}
 
 
 def camera(make: object, model: object) -> str:
@@ -118,13 +118,13 @@ def _first(most_bytes: int, *values: object) -> str:
 
 def _keywords(*sources: Iterable[object]) -> list[str]:
     """All keywords once, whatever their case, in the order they come in."""
-    found: dict[str, str] = {}
+    keywords: dict[str, str] = {}
     for source in sources:
         for value in source:
             word = clean(value, NAME_BYTES)
-            if word and len(found) < MOST_KEYWORDS:
-                found.setdefault(word.casefold(), word)
-    return list(found.values())
+            if word and len(keywords) < MOST_KEYWORDS:
+                keywords.setdefault(word.casefold(), word)
+    return list(keywords.values())
 
 
 def _xmp(im: Image.Image) -> xmp.XmpTexts:
@@ -146,12 +146,12 @@ def _iptc(im: Image.Image) -> dict[tuple[int, int], list[str]]:
         size = len(im.info.get("photoshop", {}).get(0x0404, b""))
     if not 0 < size <= _IPTC_BYTES:
         return {}
-    found: dict[tuple[int, int], list[str]] = {}
+    texts: dict[tuple[int, int], list[str]] = {}
     with contextlib.suppress(Exception):  # Pillow raises SyntaxError and more
         records = IptcImagePlugin.getiptcinfo(im) or {}  # type: ignore[arg-type]
         is_utf8 = records.get((1, 90)) == _UTF8_IPTC
         for key, values in records.items():
             for value in values if isinstance(values, list) else [values]:
                 text = value.decode(errors="ignore") if is_utf8 else _decoded(value)
-                found.setdefault(key, []).append(text)
-    return found
+                texts.setdefault(key, []).append(text)
+    return texts

@@ -64,9 +64,9 @@ def facts(im: Image.Image) -> ExifFacts:
     more: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # what a picture says about itself never stops it
         data = im.getexif()
-        found = data.get(ExifTags.Base.Orientation) or im.info.get(STORED_ORIENTATION)
-        if isinstance(found, int) and 1 <= found <= 8:
-            orientation = found
+        stored_orientation = data.get(ExifTags.Base.Orientation) or im.info.get(STORED_ORIENTATION)
+        if isinstance(stored_orientation, int) and 1 <= stored_orientation <= 8:
+            orientation = stored_orientation
         details = data.get_ifd(ExifTags.IFD.Exif)
         taken_at = seconds(
             details.get(ExifTags.Base.DateTimeOriginal),

@@ -36,39 +36,39 @@ def directory(im: Image.Image, exif: Image.Exif) -> Mapping[int, Any]:
 def _read(data: bytes, offset: int) -> dict[int, Any]:
     order = "<" if data[:2] == b"II" else ">"
     (count,) = struct.unpack_from(f"{order}H", data, offset)
-    found: dict[int, Any] = {}
+    tags: dict[int, Any] = {}
     for start in range(offset + 2, offset + 2 + 12 * min(count, _MOST_TAGS), 12):
-        tag, kind, size, place = struct.unpack_from(f"{order}HHLL", data, start)
-        if tag in _SIDES and kind == _ASCII:
-            found[tag] = chr(data[start + 8])
-        elif tag in _ANGLES and kind == _RATIONAL and size == 3:
-            six = struct.unpack_from(f"{order}6L", data, place)
-            found[tag] = (six[0] / six[1], six[2] / six[3], six[4] / six[5])
-    return found
+        tag, type_, size, value_offset = struct.unpack_from(f"{order}HHLL", data, start)
+        if tag in _SIDES and type_ == _ASCII:
+            tags[tag] = chr(data[start + 8])
+        elif tag in _ANGLES and type_ == _RATIONAL and size == 3:
+            parts = struct.unpack_from(f"{order}6L", data, value_offset)
+            tags[tag] = (parts[0] / parts[1], parts[2] / parts[3], parts[4] / parts[5])
+    return tags
 
 
-def position(place: Mapping[int, Any]) -> dict[str, float]:
+def position(tags: Mapping[int, Any]) -> dict[str, float]:
     """`lat` and `lon` in degrees from a GPS directory, or nothing.
 
     Exactly 0, 0 is what cameras write that have found no satellite.
 
     Source: CIPA DC-008 (Exif 2.32), 4.6.6: GPSLatitudeRef, GPSLatitude and so on.
     """
-    lat = _degrees(place.get(2), place.get(1), "NS", 90)
-    lon = _degrees(place.get(4), place.get(3), "EW", 180)
+    lat = _degrees(tags.get(2), tags.get(1), "NS", 90)
+    lon = _degrees(tags.get(4), tags.get(3), "EW", 180)
     if lat is None or lon is None or lat == lon == 0:
         return {}
     return {"lat": lat, "lon": lon}
 
 
-def _degrees(value: Any, side: Any, sides: str, most: int) -> float | None:
+def _degrees(value: Any, side: Any, sides: str, limit: int) -> float | None:
     """Signed degrees; six digits are a tenth of a metre."""
     side = side.strip(" \0").upper() if isinstance(side, str) else ""
     if not side or side not in sides:
         return None
     with contextlib.suppress(TypeError, ValueError, ArithmeticError):
         degrees, minutes, seconds = (float(part) for part in value)
-        found = degrees + minutes / 60 + seconds / 3600
-        if min(degrees, minutes, seconds) >= 0 and found <= most and math.isfinite(found):
-            return round(-found if side == sides[1] else found, 6) + 0.0
+        angle = degrees + minutes / 60 + seconds / 3600
+        if min(degrees, minutes, seconds) >= 0 and angle <= limit and math.isfinite(angle):
+            return round(-angle if side == sides[1] else angle, 6) + 0.0
     return None

@@ -1,4 +1,4 @@
-"""XMP data in, the title, description and subjects they hold out."""
+"""XMP data in; title, description and subjects out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from xml.parsers import expat
 
 _DC = "http://purl.org/dc/elements/1.1/"
 _RDF_LI = "http://www.w3.org/1999/02/22-rdf-syntax-ns# li"
-_WANTED = {f"{_DC} {name}": name for name in ("title", "description", "subject")}
+_PROPERTIES = {f"{_DC} {name}": name for name in ("title", "description", "subject")}
 _MOST_BYTES = 1 << 20
 _MOST_TEXTS = 64
 _MOST_CHARACTERS = 4000
 
 
 class XmpTexts(NamedTuple):
-    """Texts as they stand; of a title in several languages the default one comes first."""
+    """Texts as they are written; of several languages the default one comes first."""
 
     title: tuple[str, ...] = ()
     description: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class _RefusedError(Exception):
 
 
 def read(data: bytes) -> XmpTexts:
-    """What an XMP packet says in the Dublin Core schema; of a broken one, what comes before.
+    """The Dublin Core texts of an XMP packet; of a broken packet those before the fault.
 
     Entities and document types are refused, so nothing is expanded or fetched.
 
@@ -40,14 +40,14 @@ def read(data: bytes) -> XmpTexts:
     parser.StartDoctypeDeclHandler = _refuse
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
+    parser.CharacterDataHandler = reader.add_text
     try:
         parser.Parse(data.strip(b"\0 \r\n\t"), True)
     except (expat.ExpatError, UnicodeError):
         pass
     except _RefusedError:
         return XmpTexts()
-    return XmpTexts(**{name: tuple(texts) for name, texts in reader.found.items()})
+    return XmpTexts(**{name: tuple(texts) for name, texts in reader.texts.items()})
 
 
 def _refuse(*_: object) -> None:
@@ -55,33 +55,33 @@ def _refuse(*_: object) -> None:
 
 
 class _Reader:
-    """Collects the text of each rdf:li in the properties wanted, or of one without any."""
+    """Collects the texts of the properties: of each rdf:li, or of a property that has none."""
 
     def __init__(self) -> None:
-        self.found: dict[str, list[str]] = {name: [] for name in _WANTED.values()}
+        self.texts: dict[str, list[str]] = {name: [] for name in _PROPERTIES.values()}
         self._property = ""
         self._text = ""
         self._is_default = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name in _WANTED:
-            self._property = _WANTED[name]
+        if name in _PROPERTIES:
+            self._property = _PROPERTIES[name]
         elif name != _RDF_LI:
             return
         self._text = ""
         language = attributes.get("http://www.w3.org/XML/1998/namespace lang", "")
         self._is_default = language == "x-default"
 
-    def text(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         if self._property and len(self._text) < _MOST_CHARACTERS:
             self._text += text[:_MOST_CHARACTERS]
 
     def end(self, name: str) -> None:
-        if not self._property or (name != _RDF_LI and name not in _WANTED):
+        if not self._property or (name != _RDF_LI and name not in _PROPERTIES):
             return
-        texts = self.found[self._property]
+        texts = self.texts[self._property]
         if self._text.strip() and len(texts) < _MOST_TEXTS:
             texts.insert(0 if self._is_default else len(texts), self._text)
         self._text = ""
-        if name in _WANTED:
+        if name in _PROPERTIES:
             self._property = ""

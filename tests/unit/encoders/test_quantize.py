@@ -15,7 +15,7 @@ from clipstack.encoders import choice
 from clipstack.encoders.models.catalog import describe, resolve
 from clipstack.encoders.openvino import export, int8_store, quantization
 from clipstack.encoders.openvino.encoder import OpenVinoEncoder
-from clipstack.encoders.openvino.ranking_agreement import compare, worst
+from clipstack.encoders.openvino.ranking_agreement import compare_rankings, lowest_agreement
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 
 on_x86 = pytest.mark.skipif(not choice.has_openvino(), reason="OpenVINO is for x86")
@@ -32,7 +32,7 @@ def with_noise(of, share, seed=2):
 
 def test_the_same_vectors_agree_wholly_whatever_their_length():
     one = vectors()
-    found = worst(one, one * np.linspace(1, 9, len(one), dtype=np.float32)[:, None])
+    found = lowest_agreement(one, one * np.linspace(1, 9, len(one), dtype=np.float32)[:, None])
     assert (found.overlap, found.recall, found.first, found.tied) == (1, 1, 1, 0)
     assert found.queries == len(one)
     assert found.accepted
@@ -40,10 +40,10 @@ def test_the_same_vectors_agree_wholly_whatever_their_length():
 
 def test_noise_is_refused_and_a_little_is_not():
     one = vectors()
-    assert worst(one, with_noise(one, 0.005)).accepted
+    assert lowest_agreement(one, with_noise(one, 0.005)).accepted
     for share in (0.3, 3.0):
-        assert not worst(one, with_noise(one, share)).accepted
-    assert worst(one, vectors(seed=9)).overlap < 0.1
+        assert not lowest_agreement(one, with_noise(one, share)).accepted
+    assert lowest_agreement(one, vectors(seed=9)).overlap < 0.1
 
 
 def test_figures_are_what_they_say():
@@ -52,7 +52,7 @@ def test_figures_are_what_they_say():
     one = np.stack([np.cos(angles), np.sin(angles)], 1)
     angles[0] = np.radians(40)  # no longer near to 1, 2 and 3
     other = np.stack([np.cos(angles), np.sin(angles)], 1)
-    found = compare(one, other, other, 2)
+    found = compare_rankings(one, other, other, 2)
     # 0: wants 1 2, gets 9 8. 1: wants 0 2, gets 2 3. 2: wants 1 3 (0 is third). Others as before.
     assert found.overlap == pytest.approx((0 + 1 + 8 * 2) / 20)
     assert found.recall == pytest.approx(8 / 10)
@@ -63,8 +63,8 @@ def test_a_query_from_the_unquantised_tower_counts_too():
     """Vectors turned all alike rank alike among themselves, and not against others."""
     one = vectors()
     turned = one @ np.linalg.qr(vectors(64, 64, seed=5))[0]
-    assert compare(unit(one), unit(turned), unit(turned), 10).overlap > 0.999
-    assert not worst(one, turned).accepted
+    assert compare_rankings(unit(one), unit(turned), unit(turned), 10).overlap > 0.999
+    assert not lowest_agreement(one, turned).accepted
 
 
 def unit(of):
@@ -75,13 +75,13 @@ def test_doubles_stand_for_each_other():
     one = np.repeat(vectors(100), 2, axis=0)
     shuffled = one.copy()
     shuffled[::2], shuffled[1::2] = one[1::2], one[::2]
-    found = worst(one, shuffled, 11)  # the other one and five pairs
+    found = lowest_agreement(one, shuffled, 11)  # the other one and five pairs
     assert (found.overlap, found.recall, found.first) == (1, 1, 1)
 
 
 def test_a_model_that_tells_nothing_apart_is_not_accepted():
     same = np.ones((300, 8), np.float32)
-    found = worst(same, same)
+    found = lowest_agreement(same, same)
     assert (found.tied, found.queries) == (1, 0)
     assert not found.accepted
 
@@ -93,7 +93,7 @@ def made(tmp_path, monkeypatch):
     info = describe(resolve("shapes", download=False))
     folder = export.ensure_export(info)
     probes = OpenVinoEncoder(info, "fp32").encode_images(export.probe_pictures(info))
-    return info, int8_store.keep(info, folder, probes, {"made": 1.0})
+    return info, int8_store.store_tower(info, folder, probes, {"made": 1.0})
 
 
 @on_x86
@@ -105,7 +105,7 @@ def test_an_int8_has_a_fingerprint_of_its_own_and_is_found(made):
     assert int8_store.as_int8(info) == int8
     assert int8_store.as_int8(info, int8.fingerprint) == int8
     assert int8_store.as_int8(info, "other") is None
-    assert [one.fingerprint for one in int8_store.towers_of(int8)] == [int8.fingerprint]
+    assert [tower.fingerprint for tower in int8_store.towers_of(int8)] == [int8.fingerprint]
 
 
 @on_x86
@@ -133,7 +133,7 @@ def test_the_newest_is_used_and_an_older_one_stays(made, tmp_path):
         (folder / file).write_bytes((export.ensure_export(info) / file).read_bytes())
     with (folder / "image.xml").open("a") as graph:
         graph.write("\n")
-    newer = int8_store.keep(info, folder, np.zeros((4, 128), np.float32), {"made": 2.0})
+    newer = int8_store.store_tower(info, folder, np.zeros((4, 128), np.float32), {"made": 2.0})
     assert newer.fingerprint != first.fingerprint
     assert int8_store.require(info) == newer
     assert int8_store.require(info, first.fingerprint) == first

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def run(module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_module(module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m MODULE ARGUMENTS` with this package, to its end.
 
     What it imports and the memory that takes are gone then.
@@ -30,6 +30,6 @@ def run(module: str, *arguments: str, **variables: str) -> subprocess.CompletedP
     )
 
 
-def last_words(done: subprocess.CompletedProcess[str]) -> str:
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
     """The last line of what it wrote to stderr, or its exit code."""
     return (done.stderr.strip() or f"it ended with {done.returncode}").splitlines()[-1].strip()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from clipstack.encoders.torch.encoder import TorchEncoder
 
 
-def optimize_image_tower(encoder: TorchEncoder) -> None:
+def fuse_image_tower(encoder: TorchEncoder) -> None:
     """Change the model in place: its image tower then reads uint8 [n, height, width, 3].
 
     The patches are cut from the bytes as they lie and multiplied by the weights of the first
@@ -51,9 +51,9 @@ class _Embeddings(nn.Module):
     def forward(self, pixel_values: torch.Tensor, **_: Any) -> torch.Tensor:
         count, height, width, _colours = pixel_values.shape
         rows, columns = height // self.size, width // self.size
-        whole = pixel_values[:, : rows * self.size, : columns * self.size]
-        cut = whole.reshape(count, rows, self.size, columns, self.size * 3).transpose(2, 3)
-        patches = cut.reshape(count, rows * columns, -1).to(torch.float32)
+        cropped = pixel_values[:, : rows * self.size, : columns * self.size]
+        cells = cropped.reshape(count, rows, self.size, columns, self.size * 3).transpose(2, 3)
+        patches = cells.reshape(count, rows * columns, -1).to(torch.float32)
         embedded = nn.functional.linear(patches, self.scaled) + self.positions
         if self.first is None:
             return embedded
@@ -76,12 +76,12 @@ class _FirstToken(nn.Module):
         def heads(values: torch.Tensor) -> torch.Tensor:
             return values.view(count, -1, attention.num_heads, attention.head_dim).transpose(1, 2)
 
-        found = nn.functional.scaled_dot_product_attention(
+        attended = nn.functional.scaled_dot_product_attention(
             heads(attention.q_proj(normed[:, :1])),
             heads(attention.k_proj(normed)),
             heads(attention.v_proj(normed)),
             scale=attention.scale,
         )
-        first = first + attention.out_proj(found.transpose(1, 2).reshape(count, 1, -1))
-        made: torch.Tensor = first + self.layer.mlp(self.layer.layer_norm2(first))
-        return made
+        first = first + attention.out_proj(attended.transpose(1, 2).reshape(count, 1, -1))
+        output: torch.Tensor = first + self.layer.mlp(self.layer.layer_norm2(first))
+        return output

@@ -13,8 +13,6 @@ from clipstack.images.geometry import Geometry
 from clipstack.images.metadata.exif import STORED_ORIENTATION
 from clipstack.images.resize import Box
 
-Jpeg2KImageFile = Jpeg2KImagePlugin.Jpeg2KImageFile
-
 _JPEG_GAP = 1.5
 _JPEG2000_GAP = 3
 _MAX_PIXELS_TO_LEAVE_OUT_FROM = 500_000_000
@@ -22,7 +20,41 @@ _JPEG_MAX_SCANNED = 3_000_000_000
 _JPEG_MANY_SCANS = 12
 
 
-def opened(data: bytes, kind: Format) -> ImageFile.ImageFile:
+class _TiffImage(TiffImagePlugin.TiffImageFile):
+    """A TIFF that stays as it is stored.
+
+    Pillow turns it upright while loading, which takes its memory twice: it goes by the image's own
+    copy of the EXIF data, and gives the size after the turn.
+    """
+
+    def keep_as_stored(self) -> None:
+        orientation = self.getexif().pop(ExifTags.Base.Orientation, None)
+        self._size = self.tag_v2[256], self.tag_v2[257]
+        self.info[STORED_ORIENTATION] = orientation
+
+
+class _Jpeg2000Image(Jpeg2KImagePlugin.Jpeg2KImageFile):
+    """A JPEG 2000 picture that can be decoded to a part of its size.
+
+    Pillow's own `reduce` rounds the size to nearest, OpenJPEG rounds it up, and they then refuse
+    each other.
+    """
+
+    def halve(self, times: int, size: tuple[int, int]) -> None:
+        """Decode to `size`, (width, height) in pixels after so many halvings."""
+        tile = self.tile[0]
+        assert isinstance(tile.args, tuple)
+        codec, _, *rest = tile.args
+        self._size = size
+        self.tile = [tile._replace(extents=(0, 0, *size), args=(codec, times, *rest))]
+
+
+# `_size` and `tile` are what Pillow asks a plugin's class of an image to set:
+# https://pillow.readthedocs.io/en/stable/handbook/writing-your-own-image-plugin.html
+_IMAGE_CLASSES = {"TIFF": _TiffImage, "JPEG2000": _Jpeg2000Image}
+
+
+def open_image(data: bytes, kind: Format) -> ImageFile.ImageFile:
     """Opens a picture with the plugin for its format, so that an error is that plugin's own.
 
     Raises:
@@ -36,7 +68,7 @@ def opened(data: bytes, kind: Format) -> ImageFile.ImageFile:
         if accepts is not None and accepts(data[:16]) is not True:
             continue
         try:
-            im = factory(io.BytesIO(data), "")
+            im = _IMAGE_CLASSES.get(name, factory)(io.BytesIO(data), "")
         except (SyntaxError, ValueError) as failed:
             error = failed
             continue
@@ -46,13 +78,13 @@ def opened(data: bytes, kind: Format) -> ImageFile.ImageFile:
             _check_scans(im, data)
         elif kind is formats.PNG:
             _match_key_to_pixels(im, data)
-        elif isinstance(im, TiffImagePlugin.TiffImageFile):
-            _keep_as_stored(im)
+        elif isinstance(im, _TiffImage):
+            im.keep_as_stored()
         return im
     raise error
 
 
-def leave_out_detail(
+def reduce_detail(
     im: ImageFile.ImageFile, data: bytes, kind: Format, geometry: Geometry, orientation: int
 ) -> Box | None:
     """Lets the decoder leave out detail that the model's size does not need.
@@ -70,12 +102,12 @@ def leave_out_detail(
         width = im.width
         drafted = im.draft("RGB", (round(_JPEG_GAP * wide), round(_JPEG_GAP * tall)))
         return drafted[1] if drafted and im.width != width else None
-    if isinstance(im, Jpeg2KImageFile):
+    if isinstance(im, _Jpeg2000Image):
         return _halve_jpeg2000(im, data, _JPEG2000_GAP * wide, _JPEG2000_GAP * tall)
     return None
 
 
-def _halve_jpeg2000(im: Jpeg2KImageFile, data: bytes, wide: int, tall: int) -> Box | None:
+def _halve_jpeg2000(im: _Jpeg2000Image, data: bytes, wide: int, tall: int) -> Box | None:
     stream = headers.jpeg2000(data)
     if stream is None or (stream.width, stream.height) != im.size:
         return None
@@ -88,19 +120,13 @@ def _halve_jpeg2000(im: Jpeg2KImageFile, data: bytes, wide: int, tall: int) -> B
         halvings += 1
     if not halvings:
         return None
-    # Pillow's own `reduce` rounds the size to nearest, OpenJPEG rounds it up, and they then
-    # refuse each other.
     size = stream.halved(halvings)
-    asked = im.tile[0].args
-    assert isinstance(asked, tuple)
-    codec, _, *rest = asked
     # A halved row keeps the places of the even samples (ISO/IEC 15444-1, annex F.3), so the
     # picture lies a little to the right of and below the corner.
     scale = 1 << halvings
     shift = 0.5 - 0.5 / scale
     right, bottom = im.width / scale + shift, im.height / scale + shift
-    im._size = size
-    im.tile = [ImageFile._Tile("jpeg2k", (0, 0, *size), 0, (codec, halvings, *rest))]
+    im.halve(halvings, size)
     return shift, shift, min(right, size[0]), min(bottom, size[1])
 
 
@@ -120,16 +146,6 @@ def _check_scans(im: ImageFile.ImageFile, data: bytes) -> None:
     scans = data.count(b"\xff\xda")
     if scans > _JPEG_MANY_SCANS and scans * pixels > _JPEG_MAX_SCANNED:
         raise ImageError("", Reason.TOO_LARGE, f"{scans} scans of {pixels} pixels")
-
-
-def _keep_as_stored(im: TiffImagePlugin.TiffImageFile) -> None:
-    """Keeps Pillow from turning a TIFF while loading, which takes its memory twice.
-
-    Pillow asks the picture's own copy of its EXIF data and gives the size after the turn.
-    """
-    orientation = im.getexif().pop(ExifTags.Base.Orientation, None)
-    im._size = im.tag_v2[256], im.tag_v2[257]
-    im.info[STORED_ORIENTATION] = orientation
 
 
 def _match_key_to_pixels(im: ImageFile.ImageFile, data: bytes) -> None:

@@ -8,7 +8,7 @@ import stat
 from enum import StrEnum
 
 
-class SourceState(StrEnum):
+class FileState(StrEnum):
     """What has become of an imported file."""
 
     SAME = "as imported"
@@ -17,7 +17,7 @@ class SourceState(StrEnum):
     UNREADABLE = "can't be read"
 
 
-def compare(path: str, *, size: int, mtime_ns: int, digest: str) -> SourceState:
+def file_state(path: str, *, size: int, mtime_ns: int, digest: str) -> FileState:
     """What has become of the file at `path`; read only where its time alone has changed.
 
     Args:
@@ -25,16 +25,16 @@ def compare(path: str, *, size: int, mtime_ns: int, digest: str) -> SourceState:
         digest: BLAKE2b-128 of its bytes, hexadecimal.
     """
     try:
-        facts = os.stat(path)  # noqa: PTH116 (a lone surrogate is fine)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size != size:
-            return SourceState.CHANGED
-        if facts.st_mtime_ns == mtime_ns or _digest(path) == digest:
-            return SourceState.SAME
+        status = os.stat(path)  # noqa: PTH116 (a lone surrogate is fine)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            return FileState.CHANGED
+        if status.st_mtime_ns == mtime_ns or _digest(path) == digest:
+            return FileState.SAME
     except (FileNotFoundError, NotADirectoryError):
-        return SourceState.VANISHED
+        return FileState.VANISHED
     except (OSError, ValueError):
-        return SourceState.UNREADABLE
-    return SourceState.CHANGED
+        return FileState.UNREADABLE
+    return FileState.CHANGED
 
 
 def _digest(path: str) -> str:
