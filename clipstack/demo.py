@@ -1,4 +1,4 @@
-"""A folder in; generated scenes in it, and the searches that show them off, out."""
+"""Generated pictures for `clipstack demo`, and searches to try on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNT = 200
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """The generated files, and one of them to search by."""
+    """The generated files, and one of them to search with."""
 
     folder: Path
     files: list[Path]
@@ -25,7 +25,7 @@ class Scenes:
 
 
 def generate(folder: Path) -> Scenes:
-    """Draw 200 scenes, the same every time, as PNG files into `folder`; those there stay.
+    """Draw 200 scenes, the same ones every time, as PNG files in `folder`; existing files stay.
 
     Raises:
         ClipstackError: the folder can't be written.
@@ -38,9 +38,9 @@ def generate(folder: Path) -> Scenes:
         for scene in demo_scenes(_COUNT):
             file = folder / f"{scene.name}.png"
             if not file.exists():
-                half = file.with_suffix(".part")
-                scene.draw(random.Random(scene.name)).save(half, "PNG")
-                half.replace(file)
+                partial = file.with_suffix(".part")
+                scene.draw(random.Random(scene.name)).save(partial, "PNG")
+                partial.replace(file)
             files.append(file)
     except OSError as error:
         raise ClipstackError(

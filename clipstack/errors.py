@@ -1,4 +1,4 @@
-"""The errors clipstack raises and the exit codes they end in."""
+"""Errors that clipstack raises, and exit codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
-    """What the process returns; scripts may rely on these numbers."""
+    """Exit codes of the process; scripts may rely on these numbers."""
 
     OK = 0
     FAILED = 1
@@ -22,12 +22,12 @@ class ExitCode(IntEnum):
 
 
 class ClipstackError(Exception):
-    """A failure a person can act on.
+    """A failure that the user can act on.
 
     Args:
-        message: what happened, in the user's words, without a trailing full stop needed.
-        hint: what to type or change next; may hold several lines.
-        code: the exit code the command ends with.
+        message: what happened, in the user's words, without a full stop at the end.
+        hint: what to type or change next; may have several lines.
+        code: the exit code of the command.
     """
 
     code: ExitCode = ExitCode.FAILED
@@ -41,13 +41,13 @@ class ClipstackError(Exception):
 
 
 class UsageError(ClipstackError):
-    """The command was asked for something that makes no sense."""
+    """The command was used wrongly: its arguments or settings are not valid."""
 
     code = ExitCode.USAGE
 
 
 class NotFoundError(ClipstackError):
-    """A named thing (collection, file, setting) does not exist."""
+    """Something that the user named (a collection, a file, a target) does not exist."""
 
     code = ExitCode.NOT_FOUND
 
@@ -59,13 +59,13 @@ class PrerequisiteError(ClipstackError):
 
 
 class UnreachableError(ClipstackError):
-    """A service or file is there but can't be used now: not running, or held by another process."""
+    """A service or file can't be used now: it is not running, or another process holds it."""
 
     code = ExitCode.UNREACHABLE
 
 
 class Reason(StrEnum):
-    """Why a picture could not be read."""
+    """Why a picture can't be read."""
 
     UNREADABLE = "unreadable"
     TRUNCATED = "truncated"
@@ -78,11 +78,11 @@ class Reason(StrEnum):
 
 
 class ImageError(ClipstackError):
-    """One picture that can't be turned into pixels.
+    """A picture can't be read or decoded.
 
     Args:
-        path: the file, or "" for bytes without one.
-        reason: one of the named reasons.
+        path: of the file, or "" for bytes from elsewhere.
+        reason: the kind of fault.
         detail: the particular fault, in a few words.
     """
 

@@ -1,4 +1,4 @@
-"""The model that settings and a collection ask for, and its encoder."""
+"""The model that settings and a collection call for, and its encoder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clipstack.retry import RetryPolicy
 from clipstack.settings import Settings
 
 _LAST: list[Encoder] = []
-"""Keeps the encoder in memory to the end of the process, which frees it 20 times faster."""
+"""Keeps the encoder in memory until the process ends, which then frees it 20 times faster."""
 
 
 def model_for(
@@ -24,26 +24,25 @@ def model_for(
     download: bool,
     events: Events = SILENT,
 ) -> ModelInfo:
-    """The model to use: the one the user named, else the collection's, else the default.
+    """The model to use: the one that the user named, else the collection's, else the default.
 
     With `settings.encoder_urls` it is the model that those services have.
 
     Args:
-        collection: the collection the vectors are for, or None when it does not exist yet.
-        download: fetch the model when it is not on this machine.
+        collection: of the vectors, or None if it does not exist yet.
+        download: whether to download a model that is not on this machine.
         events: reports a download.
 
     Raises:
-        PrerequisiteError: the model is not on this machine and not to be had.
-        ClipstackError: the collection holds another model's vectors, or int8 ones and others
-            were asked for, or the other way round.
-        UnreachableError: the service does not answer.
-        UsageError: the service has another model than the one the user named.
+        PrerequisiteError: the model is not on this machine and can't be downloaded.
+        ClipstackError: the collection holds vectors of another model or of another precision.
+        UnreachableError: no service answers.
+        UsageError: the services have another model than the one that the user named.
     """
     if settings.encoder_urls:
-        model = _model_of_service(settings)
+        model = _service_model(settings)
     else:
-        model = _model_of_this_machine(settings, collection, download, events)
+        model = _local_model(settings, collection, download, events)
     if collection:
         _require_same_precision(settings, collection, model)
         require_same_model(collection, model)
@@ -53,23 +52,23 @@ def model_for(
 def encoder_for(
     settings: Settings,
     model: ModelInfo,
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy | None = None,
     events: Events = SILENT,
 ) -> Encoder:
-    """The model, loaded into this process, or as the services at `settings.encoder_urls` have it.
+    """The model, loaded into this process, or in the services at `settings.encoder_urls`.
 
     Args:
-        patience: with services that go away.
+        retry_policy: for services that become unavailable.
         events: reports what takes a while.
 
     Raises:
         PrerequisiteError: it can't be loaded.
-        UnreachableError: the service does not answer.
-        ClipstackError: the service has another model.
+        UnreachableError: no service answers.
+        ClipstackError: the services have another model.
     """
     if settings.encoder_urls:
         return encoders.connect(
-            settings.encoder_urls, settings.encoder_token, model=model, patience=patience
+            settings.encoder_urls, settings.encoder_token, model=model, retry_policy=retry_policy
         )
     encoder = encoders.load(
         model,
@@ -82,11 +81,11 @@ def encoder_for(
     return encoder
 
 
-def _model_of_service(settings: Settings) -> ModelInfo:
+def _service_model(settings: Settings) -> ModelInfo:
     encoder = encoders.connect(settings.encoder_urls, settings.encoder_token)
     encoder.close()
     model = encoder.info
-    if not settings.is_default("model") and not _is_called(model, settings.model):
+    if not settings.is_default("model") and not _has_name(model, settings.model):
         raise UsageError(
             f"the service at {' '.join(settings.encoder_urls)} has the model {model.name}, "
             f"not {settings.model}",
@@ -96,8 +95,8 @@ def _model_of_service(settings: Settings) -> ModelInfo:
     return model
 
 
-def _is_called(model: ModelInfo, name: str) -> bool:
-    """Whether a service's model is the one meant by `name`, here or there."""
+def _has_name(model: ModelInfo, name: str) -> bool:
+    """Whether `name` means this model of a service, as its name there or on this machine."""
     from clipstack.encoders.models.catalog import describe, resolve
 
     if name in (model.name, f"{model.name}@{model.revision}"):
@@ -108,7 +107,7 @@ def _is_called(model: ModelInfo, name: str) -> bool:
         return False
 
 
-def _model_of_this_machine(
+def _local_model(
     settings: Settings,
     collection: CollectionInfo | None,
     download: bool,
@@ -122,13 +121,13 @@ def _model_of_this_machine(
         if collection.revision and "@" not in name:
             name = f"{name}@{collection.revision}"
     folder = resolve(name, download=download, events=events)
-    if folder.source == "folder":  # the collection remembers the name, wherever it is used
+    if folder.source == "folder":  # the collection stores the name for use in any folder
         folder = replace(folder, name=str(folder.path))
     return _at_precision(settings, describe(folder), collection.fingerprint if collection else "")
 
 
 def _at_precision(settings: Settings, model: ModelInfo, fingerprint: str) -> ModelInfo:
-    """int8 where it was asked for, or where a collection has its vectors and nothing was said."""
+    """The model as int8 if that is set, or if no precision is and the collection's vectors are."""
     from clipstack.encoders.openvino import int8_store
 
     if settings.precision == "int8":
@@ -141,21 +140,21 @@ def _at_precision(settings: Settings, model: ModelInfo, fingerprint: str) -> Mod
 def _require_same_precision(
     settings: Settings, collection: CollectionInfo, model: ModelInfo
 ) -> None:
-    """Refuse to mix int8 with other vectors of one model; only what this machine knows is told."""
+    """Refuse to mix int8 with other vectors of a model, as far as this machine knows them."""
     from clipstack.encoders.openvino import int8_store
 
     if collection.fingerprint == model.fingerprint:
         return
-    asked, origin = settings.precision, settings.origins.get("precision", "default")
+    precision, origin = settings.precision, settings.origins.get("precision", "default")
     hint = (
-        f"Leave out --precision {asked} (it comes from {origin}), or import into another "
+        f"Leave out --precision {precision} (it comes from {origin}), or import into another "
         "collection with --collection NAME."
     )
     if model.quantized_from == collection.fingerprint:
         kind = f"of {model.name!r} that are not int8"
     elif model.quantized_from:
         kind = f"of another int8 than {model.name!r} has here, or of another model"
-    elif collection.fingerprint in {one.fingerprint for one in int8_store.towers_of(model)}:
+    elif collection.fingerprint in {tower.fingerprint for tower in int8_store.towers_of(model)}:
         kind = f"of {model.name!r} as int8"
     else:
         return

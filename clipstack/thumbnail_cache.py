@@ -1,4 +1,4 @@
-"""A picture's path in, a small WebP of it out: made once and kept in a folder of limited size."""
+"""A cache of thumbnails in a folder of limited size."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _VERSION = b"1"  # of what `images.thumbnail.make` makes
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a file must still be, as the collection's row has it: bytes, and nanoseconds."""
+class ExpectedFile:
+    """The size in bytes and the modification time that a file must have."""
 
     size: int
     mtime_ns: int
 
 
-class Thumbnails:
+class ThumbnailCache:
     """Thumbnails of pictures on this machine.
 
-    Several threads and processes may use one folder. It is kept in parts, each with its share of
-    the limit; after a write, what was used least lately in that part goes.
+    Several threads and processes may use one folder. It has parts, each with its share of the
+    limit; after a write, the least recently used files of that part are removed.
 
     Args:
-        folder: made when something is written; the user's cache folder by default. What can't be
-            written is made anew each time.
-        max_bytes: the most that is kept.
-        limits: of the pictures that are read.
+        folder: created with the first file; by default in the user's cache folder. Thumbnails that
+            can't be written are made again each time.
+        max_bytes: the limit of all files together.
+        limits: for the pictures.
     """
 
     def __init__(
@@ -57,44 +57,63 @@ class Thumbnails:
         self._limits = limits
         self._locks = [threading.Lock() for _ in range(_PARTS)]
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ThumbnailCache:
+        """The user's cache, for pictures within the limits of these settings."""
+        from clipstack.images.decode import Limits
+
+        return cls(limits=Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels))
+
     def get(
-        self, path: str, edge: int = 256, *, expected: Expected | None = None, follow: bool = True
+        self,
+        path: str,
+        edge: int = 256,
+        *,
+        expected: ExpectedFile | None = None,
+        follow: bool = True,
     ) -> bytes:
         """A WebP of the picture at `path`, upright, at most `edge` x `edge` pixels.
 
         Args:
             path: absolute.
-            expected: refuse the file when it is not this any more.
-            follow: False refuses a symbolic link (of the name itself, not of folders above it).
+            expected: the state of the file when it was imported; None for any.
+            follow: whether `path` may be a symbolic link; its folders may.
 
         Raises:
-            ImageError: CHANGED where `expected` or `follow` refuse it; VANISHED, TOO_LARGE and
-                the other reasons why a picture can't be read.
+            ImageError: CHANGED where `expected` or `follow` does not fit the file; VANISHED,
+                TOO_LARGE and the other reasons why a picture can't be read.
         """
-        facts = _look(path, follow)
-        _check(path, facts, expected)
-        key = _key(path, facts, edge)
+        status = _stat(path, follow)
+        _check(path, status, expected)
+        key = _key(path, status, edge)
         part = int(key[:8], 16) % _PARTS
         file = self.folder / f"{part:02x}" / f"{key}.webp"
-        kept = _kept(file)
-        if kept is not None:
-            return kept
-        with self._locks[part]:  # a picture asked for twice at once is made once
-            kept = _kept(file)
-            if kept is None:
-                kept = self._make(path, edge, Expected(facts.st_size, facts.st_mtime_ns), follow)
-                self._keep(file, kept)
-        return kept
+        data = _read(file)
+        if data is not None:
+            return data
+        with self._locks[part]:  # concurrent requests for a picture make one thumbnail
+            data = _read(file)
+            if data is None:
+                data = self._make(
+                    path, edge, ExpectedFile(status.st_size, status.st_mtime_ns), follow
+                )
+                self._write(file, data)
+        return data
 
     def pixels(
-        self, path: str, edge: int = 256, *, expected: Expected | None = None, follow: bool = True
+        self,
+        path: str,
+        edge: int = 256,
+        *,
+        expected: ExpectedFile | None = None,
+        follow: bool = True,
     ) -> Pixels:
-        """The same as uint8 RGB [height, width, 3]."""
+        """The same as `get`, as uint8 RGB [height, width, 3]."""
         from clipstack.images import thumbnail
 
         return thumbnail.pixels(self.get(path, edge, expected=expected, follow=follow))
 
-    def _make(self, path: str, edge: int, expected: Expected, follow: bool) -> bytes:
+    def _make(self, path: str, edge: int, expected: ExpectedFile, follow: bool) -> bytes:
         from clipstack.images import thumbnail
         from clipstack.images.decode import DEFAULT_LIMITS, read_file
 
@@ -102,12 +121,12 @@ class Thumbnails:
         data = read_file(
             path,
             limits,
-            check=lambda facts: _check(path, facts, expected),
+            check=lambda status: _check(path, status, expected),
             flags=0 if follow else os.O_NOFOLLOW,
         )
         return thumbnail.make(data, edge, limits, path=path)
 
-    def _keep(self, file: Path, data: bytes) -> None:
+    def _write(self, file: Path, data: bytes) -> None:
         if len(data) > self._share:
             return
         with contextlib.suppress(OSError):
@@ -118,55 +137,47 @@ class Thumbnails:
             _trim(file.parent, self._share)
 
 
-def of_user(settings: Settings) -> Thumbnails:
-    """The user's thumbnails, of pictures within the limits of these settings."""
-    from clipstack.images.decode import Limits
+def _stat(path: str, follow: bool) -> os.stat_result:
+    from clipstack.images.decode import file_errors
 
-    return Thumbnails(limits=Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels))
-
-
-def _look(path: str, follow: bool) -> os.stat_result:
-    from clipstack.images.decode import reading
-
-    with reading(path):
-        facts = os.stat(path, follow_symlinks=follow)  # noqa: PTH116 (a lone surrogate is fine)
-    if stat.S_ISLNK(facts.st_mode):
+    with file_errors(path):
+        status = os.stat(path, follow_symlinks=follow)  # noqa: PTH116 (a lone surrogate is fine)
+    if stat.S_ISLNK(status.st_mode):
         raise ImageError(path, Reason.CHANGED, "it is a link now")
-    return facts
+    return status
 
 
-def _check(path: str, facts: os.stat_result, expected: Expected | None) -> None:
-    if expected and (facts.st_size, facts.st_mtime_ns) != (expected.size, expected.mtime_ns):
+def _check(path: str, status: os.stat_result, expected: ExpectedFile | None) -> None:
+    if expected and (status.st_size, status.st_mtime_ns) != (expected.size, expected.mtime_ns):
         raise ImageError(path, Reason.CHANGED, "it is another file than the one imported")
 
 
-def _key(path: str, facts: os.stat_result, edge: int) -> str:
-    about = f"{facts.st_size} {facts.st_mtime_ns} {edge} ".encode()
-    named = hashlib.blake2b(_VERSION + about + os.fsencode(path), digest_size=16)
-    return named.hexdigest()
+def _key(path: str, status: os.stat_result, edge: int) -> str:
+    properties = f"{status.st_size} {status.st_mtime_ns} {edge} ".encode()
+    return hashlib.blake2b(_VERSION + properties + os.fsencode(path), digest_size=16).hexdigest()
 
 
-def _kept(file: Path) -> bytes | None:
+def _read(file: Path) -> bytes | None:
     try:
         data = file.read_bytes()
     except OSError:
         return None
     with contextlib.suppress(OSError):
-        os.utime(file)  # it was used now
+        os.utime(file)  # marks it as used
     return data or None
 
 
-def _trim(folder: Path, most: int) -> None:
-    """Remove what was used least lately until `most` bytes are left."""
-    found = []
+def _trim(folder: Path, max_bytes: int) -> None:
+    """Remove the least recently used files until at most `max_bytes` are left."""
+    files = []
     with os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):
-                facts = entry.stat(follow_symlinks=False)
-                found.append((facts.st_mtime_ns, facts.st_size, entry.path))
-    total = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if total <= most:
+                status = entry.stat(follow_symlinks=False)
+                files.append((status.st_mtime_ns, status.st_size, entry.path))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= max_bytes:
             return
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108

@@ -77,7 +77,7 @@ def run(
         if request.dry_run:
             return _plan(settings, request, events)
         retry_policy = RetryPolicy(settings.patience, events, hint=_HINT)
-        with connect(settings, create=True, patience=retry_policy) as index:
+        with connect(settings, create=True, retry_policy=retry_policy) as index:
             collection, model = _collection(settings, index, events)
             limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
             return ingest(
@@ -100,7 +100,7 @@ def _encoder(
     settings: Settings, model: ModelInfo, retry_policy: RetryPolicy, events: Events
 ) -> Encoder:
     """The encoder, warmed up."""
-    encoder = encoder_for(settings, model, patience=retry_policy, events=events)
+    encoder = encoder_for(settings, model, retry_policy=retry_policy, events=events)
     encoder.warm_up()
     return encoder
 

@@ -11,12 +11,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from clipstack import thumbnail_cache
 from clipstack.errors import ImageError, Reason
 from clipstack.images.decode import Limits, read_file
 from clipstack.page.uploads import Uploads
 from clipstack.settings import Settings
-from clipstack.thumbnail_cache import MEDIA_TYPE, Expected
+from clipstack.thumbnail_cache import MEDIA_TYPE, ExpectedFile, ThumbnailCache
 from clipstack.web.error_responses import RequestError
 
 __all__ = ["EDGES", "MEDIA_TYPE", "Pictures"]
@@ -32,7 +31,7 @@ class Pictures:
 
     def __init__(self, settings: Settings) -> None:
         self._limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
-        self._thumbnails = thumbnail_cache.of_user(settings)
+        self._thumbnails = ThumbnailCache.from_settings(settings)
         self.uploads = Uploads()
 
     def rendition(self, row: Mapping[str, Any], kind: str) -> bytes:
@@ -50,7 +49,7 @@ class Pictures:
             is_link = os.path.islink(path)  # noqa: PTH114 - a lone surrogate is fine
             if is_link:
                 self._check_link(path, row["digest"])
-            expected = Expected(row["size"], row["mtime_ns"])
+            expected = ExpectedFile(row["size"], row["mtime_ns"])
             return self._thumbnails.get(path, EDGES[kind], expected=expected, follow=is_link)
         except ImageError as error:
             detail = error.detail or str(error.reason)

@@ -38,7 +38,7 @@ class RemoteEncoder:
     Args:
         urls: of the services, such as "http://host:3000".
         token: the token that they ask for, or "".
-        patience: how long to go on when none of them answers any more, a policy or seconds.
+        retry_policy: how long to go on when none of them answers any more; 60 s by default.
         first_patience: seconds to go on until a first one answers.
 
     Raises:
@@ -54,17 +54,17 @@ class RemoteEncoder:
         urls: tuple[str, ...],
         token: str = "",
         *,
-        patience: RetryPolicy | float = 60.0,
+        retry_policy: RetryPolicy | None = None,
         first_patience: float = 3.0,
     ) -> None:
         if not urls:
             raise UsageError("there is no URL of a service")
         clients = [EncoderClient(url, token) for url in dict.fromkeys(urls)]
-        policy = patience if isinstance(patience, RetryPolicy) else RetryPolicy(patience)
-        served = _ask_all(clients, first_patience, policy.stop)
+        retry_policy = retry_policy or RetryPolicy(60)
+        served = _ask_all(clients, first_patience, retry_policy.stop)
         self._info = _same_model(served)
         self._max_items = min(max_items for _, max_items in served.values())
-        self._pool = EncoderPool(clients, policy)
+        self._pool = EncoderPool(clients, retry_policy)
 
     @property
     def info(self) -> ModelInfo:

@@ -64,7 +64,7 @@ def test_both_work_and_the_order_is_kept(serve: services.Start) -> None:
 def test_one_that_fails_is_left_out_and_tried_again(serve: services.Start) -> None:
     told = Told()
     (one, flaky), (two, _) = serve(vectors, *[None] * 3, vectors), serve(vectors)
-    encoder = RemoteEncoder((one, two), patience=RetryPolicy(30, told))
+    encoder = RemoteEncoder((one, two), retry_policy=RetryPolicy(30, told))
     until = time.monotonic() + 30
     while len(flaky.asked) < 6:
         assert encoder.encode_images(numbered(200))[:, 0].tolist() == list(range(200))
@@ -103,7 +103,7 @@ def test_different_models_are_refused(serve: services.Start) -> None:
 def test_patience_ends_when_nobody_answers(serve: services.Start) -> None:
     told = Told()
     (one, _), (two, _) = (serve(vectors, status(503, "loading")) for _ in range(2))
-    encoder = RemoteEncoder((one, two), patience=RetryPolicy(2.5, told, hint="Later."))
+    encoder = RemoteEncoder((one, two), retry_policy=RetryPolicy(2.5, told, hint="Later."))
     with pytest.raises(UnreachableError, match=r"all encoders: away for [23] s.*loading") as error:
         encoder.encode_texts(["7"])
     assert error.value.hint == "Later."
@@ -123,10 +123,10 @@ def test_one_that_takes_requests_and_never_answers(
 
     (one, _), (two, _) = serve(vectors, hang), serve(vectors)
     told = Told()
-    both = RemoteEncoder((one, two), patience=RetryPolicy(60, told))
+    both = RemoteEncoder((one, two), retry_policy=RetryPolicy(60, told))
     for _ in range(8):
         assert both.encode_images(numbered(100))[:, 0].tolist() == list(range(100))
-    alone = RemoteEncoder((serve(vectors, hang)[0],), patience=RetryPolicy(2))
+    alone = RemoteEncoder((serve(vectors, hang)[0],), retry_policy=RetryPolicy(2))
     with pytest.raises(UnreachableError, match="gives no answer"):
         alone.encode_texts(["7"])
     ended.set()
@@ -134,9 +134,9 @@ def test_one_that_takes_requests_and_never_answers(
 
 def test_ctrl_c_ends_a_wait(serve: services.Start) -> None:
     url, _ = serve(vectors, status(503, "loading"))
-    patience = RetryPolicy(60)
-    encoder = RemoteEncoder((url,), patience=patience)
-    threading.Timer(0.5, patience.stop.set).start()
+    policy = RetryPolicy(60)
+    encoder = RemoteEncoder((url,), retry_policy=policy)
+    threading.Timer(0.5, policy.stop.set).start()
     with pytest.raises(InterruptError):
         encoder.encode_texts(["7"])
 
@@ -154,7 +154,7 @@ def test_one_of_two_services_is_killed(two: list[Served], tmp_path: Path) -> Non
     here = load("shapes").encode_images(pixels)
     told = Told()
     urls = tuple(service.url for service in two)
-    encoder = RemoteEncoder(urls, patience=RetryPolicy(60, told))
+    encoder = RemoteEncoder(urls, retry_policy=RetryPolicy(60, told))
 
     def kill() -> None:
         while two[1].metric("bentoml_service_request_total") < 10:

@@ -9,6 +9,7 @@ import pytest
 
 from clipstack.encoders.remote.encoder import RemoteEncoder, checked_url
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError, UsageError
+from clipstack.retry import RetryPolicy
 from tests.serving import free_port
 from tests.unit.encoders.services import FINGERPRINT, Start, scripted, status, vectors
 
@@ -62,7 +63,7 @@ def test_lost_connections_and_busy_services_are_tried_again(serve, trouble):
 
 def test_patience_ends(serve):
     url, script = serve(vectors, status(503, "the queue is full", Retry_After="30"))
-    encoder = RemoteEncoder((url,), patience=5)
+    encoder = RemoteEncoder((url,), retry_policy=RetryPolicy(5))
     with pytest.raises(UnreachableError, match="the queue is full"):
         encoder.encode_texts(["7"])
     assert len(script.asked) == 2

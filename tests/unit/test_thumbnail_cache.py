@@ -17,7 +17,7 @@ from PIL import Image
 
 from clipstack.errors import ImageError, Reason
 from clipstack.images.decode import Limits
-from clipstack.thumbnail_cache import Expected, Thumbnails
+from clipstack.thumbnail_cache import ExpectedFile, ThumbnailCache
 
 
 def gradient(path: Path, size: tuple[int, int] = (640, 480), **options: object) -> str:
@@ -34,12 +34,14 @@ def kept(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def thumbnails(tmp_path: Path) -> Thumbnails:
-    return Thumbnails(tmp_path / "kept")
+def thumbnails(tmp_path: Path) -> ThumbnailCache:
+    return ThumbnailCache(tmp_path / "kept")
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif", "bmp", "gif", "jp2", "tga"])
-def test_a_small_webp_of_any_format(ending: str, tmp_path: Path, thumbnails: Thumbnails) -> None:
+def test_a_small_webp_of_any_format(
+    ending: str, tmp_path: Path, thumbnails: ThumbnailCache
+) -> None:
     path = gradient(tmp_path / f"a.{ending}")
     made = opened(thumbnails.get(path, 100))
     assert (made.format, made.size) == ("WEBP", (100, 75))
@@ -47,14 +49,14 @@ def test_a_small_webp_of_any_format(ending: str, tmp_path: Path, thumbnails: Thu
     assert np.abs(thumbnails.pixels(path, 100).astype(int) - expected).mean() < 3
 
 
-def test_shapes(tmp_path: Path, thumbnails: Thumbnails) -> None:
+def test_shapes(tmp_path: Path, thumbnails: ThumbnailCache) -> None:
     small = gradient(tmp_path / "small.png", (30, 20))
     assert opened(thumbnails.get(small, 100)).size == (30, 20), "never enlarged"
     wide = gradient(tmp_path / "wide.png", (5000, 5))
     assert opened(thumbnails.get(wide, 100)).size == (100, 1)
 
 
-def test_upright(tmp_path: Path, thumbnails: Thumbnails) -> None:
+def test_upright(tmp_path: Path, thumbnails: ThumbnailCache) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = gradient(tmp_path / "turned.jpg", (640, 480), exif=exif)
@@ -63,13 +65,13 @@ def test_upright(tmp_path: Path, thumbnails: Thumbnails) -> None:
     assert row[0] > 200 > 50 > row[-1], "what is stored at the bottom is on the left"
 
 
-def test_made_once_until_the_file_changes(tmp_path: Path, thumbnails: Thumbnails) -> None:
+def test_made_once_until_the_file_changes(tmp_path: Path, thumbnails: ThumbnailCache) -> None:
     path = gradient(tmp_path / "a.png")
     first = thumbnails.get(path, 100)
     file = kept(thumbnails.folder)[0]
     file.write_bytes(b"from the folder")
     assert thumbnails.get(path, 100) == b"from the folder"
-    assert Thumbnails(thumbnails.folder).get(path, 100) == b"from the folder"
+    assert ThumbnailCache(thumbnails.folder).get(path, 100) == b"from the folder"
     assert opened(thumbnails.get(path, 50)).size == (50, 38), "another size is another thumbnail"
     facts = Path(path).stat()
     Image.new("RGB", (640, 480), "red").save(path)
@@ -77,30 +79,33 @@ def test_made_once_until_the_file_changes(tmp_path: Path, thumbnails: Thumbnails
     assert thumbnails.get(path, 100) not in (first, b"from the folder")
 
 
-def test_what_is_kept_is_only_for_this_user(tmp_path: Path, thumbnails: Thumbnails) -> None:
+def test_what_is_kept_is_only_for_this_user(tmp_path: Path, thumbnails: ThumbnailCache) -> None:
     thumbnails.get(gradient(tmp_path / "a.png"), 100)
     modes = {path.stat().st_mode & 0o077 for path in thumbnails.folder.rglob("*")}
     assert modes == {0}
     assert thumbnails.folder.stat().st_mode & 0o077 == 0
 
 
-def test_another_file_than_expected_is_refused(tmp_path: Path, thumbnails: Thumbnails) -> None:
+def test_another_file_than_expected_is_refused(tmp_path: Path, thumbnails: ThumbnailCache) -> None:
     path = gradient(tmp_path / "a.png")
     facts = Path(path).stat()
-    expected = Expected(facts.st_size, facts.st_mtime_ns)
+    expected = ExpectedFile(facts.st_size, facts.st_mtime_ns)
     assert thumbnails.get(path, 100, expected=expected)
-    for other in (Expected(facts.st_size + 1, facts.st_mtime_ns), Expected(facts.st_size, 0)):
+    for other in (
+        ExpectedFile(facts.st_size + 1, facts.st_mtime_ns),
+        ExpectedFile(facts.st_size, 0),
+    ):
         with pytest.raises(ImageError) as refused:
             thumbnails.get(path, 100, expected=other)
         assert refused.value.reason is Reason.CHANGED
 
 
-def test_a_link_in_place_of_the_file_is_refused(tmp_path: Path, thumbnails: Thumbnails) -> None:
+def test_a_link_in_place_of_the_file_is_refused(tmp_path: Path, thumbnails: ThumbnailCache) -> None:
     secret = gradient(tmp_path / "secret.png")
     path = tmp_path / "a.png"
     path.symlink_to(secret)
     facts = Path(secret).stat()
-    same = Expected(facts.st_size, facts.st_mtime_ns)
+    same = ExpectedFile(facts.st_size, facts.st_mtime_ns)
     for expected in (None, same):
         with pytest.raises(ImageError) as refused:
             thumbnails.get(str(path), 100, expected=expected, follow=False)
@@ -110,7 +115,7 @@ def test_a_link_in_place_of_the_file_is_refused(tmp_path: Path, thumbnails: Thum
 
 
 def test_a_file_that_becomes_a_link_between_look_and_read(
-    tmp_path: Path, thumbnails: Thumbnails
+    tmp_path: Path, thumbnails: ThumbnailCache
 ) -> None:
     """Swap a file for a link and back while thumbnails are made: the link is never read."""
     secret = tmp_path / "secret.png"
@@ -150,7 +155,7 @@ def test_a_file_that_becomes_a_link_between_look_and_read(
         swapping.join()
 
 
-def test_unreadable_files(tmp_path: Path, thumbnails: Thumbnails) -> None:
+def test_unreadable_files(tmp_path: Path, thumbnails: ThumbnailCache) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("no picture")
     os.mkfifo(tmp_path / "pipe.png")
@@ -172,7 +177,7 @@ def test_unreadable_files(tmp_path: Path, thumbnails: Thumbnails) -> None:
 
 
 def test_a_bomb_is_refused(tmp_path: Path) -> None:
-    small = Thumbnails(tmp_path / "kept", limits=Limits(max_pixels=10_000))
+    small = ThumbnailCache(tmp_path / "kept", limits=Limits(max_pixels=10_000))
     with pytest.raises(ImageError) as refused:
         small.get(gradient(tmp_path / "a.png"), 100)
     assert refused.value.reason is Reason.TOO_LARGE
@@ -185,9 +190,9 @@ def test_what_was_used_least_lately_goes(tmp_path: Path) -> None:
         paths.append(str(tmp_path / f"{number}.png"))
         pixels = rng.integers(0, 256, (24, 24, 3), np.uint8)
         Image.fromarray(pixels).save(paths[-1])
-    one = len(Thumbnails(tmp_path / "measure").get(paths[0]))
+    one = len(ThumbnailCache(tmp_path / "measure").get(paths[0]))
     limit = 64 * 4 * one
-    thumbnails = Thumbnails(tmp_path / "kept", limit)
+    thumbnails = ThumbnailCache(tmp_path / "kept", limit)
     thumbnails.get(paths[0])
     favourite = kept(thumbnails.folder)[0]
     for path in paths[1:]:
@@ -200,7 +205,7 @@ def test_what_was_used_least_lately_goes(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    thumbnails = Thumbnails(tmp_path / "file" / "kept")
+    thumbnails = ThumbnailCache(tmp_path / "file" / "kept")
     path = gradient(tmp_path / "a.png")
     assert thumbnails.get(path, 100) == thumbnails.get(path, 100)
 
@@ -210,8 +215,8 @@ def test_threads_and_processes_at_once(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "from clipstack.thumbnail_cache import Thumbnails\n"
-        "kept = Thumbnails(pathlib.Path(sys.argv[1]), 64 * 3000)\n"
+        "from clipstack.thumbnail_cache import ThumbnailCache\n"
+        "kept = ThumbnailCache(pathlib.Path(sys.argv[1]), 64 * 3000)\n"
         "with ThreadPoolExecutor(8) as pool:\n"
         "    for data in pool.map(lambda path: kept.get(path, 64), sys.argv[2:] * 10):\n"
         "        assert data[:4] == b'RIFF' and data[8:12] == b'WEBP'\n"
@@ -226,7 +231,7 @@ def test_threads_and_processes_at_once(tmp_path: Path) -> None:
 
 
 def test_a_picture_asked_for_twice_at_once_is_made_once(
-    tmp_path: Path, thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, thumbnails: ThumbnailCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from clipstack.images import thumbnail
 
