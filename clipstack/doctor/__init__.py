@@ -1,4 +1,4 @@
-"""Settings and this machine in; what was checked, what is wrong and how to mend it, out."""
+"""Checks of everything that clipstack needs: what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clipstack.settings import Settings
 from clipstack.settings.targets import STACK
 from clipstack.stack.check import Check, Level
 
-__all__ = ["Finding", "Group", "Report", "examine"]
+__all__ = ["DoctorReport", "Finding", "Group", "examine"]
 
 SECONDS = 4.5
 _NEEDED_BY_STACK = ("Docker", "resources", "ports", "images")
@@ -23,9 +23,9 @@ def examine(
     """Check everything, side by side, within five seconds.
 
     Args:
-        settings: in force, or the defaults where they can't be read.
+        settings: those in force, or the defaults if they can't be read.
         problem: why they can't be read.
-        commands: names of clipstack's commands, whose options have variables of their own.
+        commands: names of clipstack's commands, as their options have variables too.
     """
     from clipstack.doctor import environment, leftovers, local, services
 
@@ -43,37 +43,38 @@ def examine(
         "clock": lambda: services.clock_checks(settings),
         "leftovers": leftovers.checks,
     }
-    done = concurrency.run({name: _safely(name, one) for name, one in work.items()}, SECONDS)
+    safe = {name: _safely(name, run_checks) for name, run_checks in work.items()}
+    done = concurrency.run(safe, SECONDS)
     groups = []
     for name in work:
         needed = settings.target == STACK and name in _NEEDED_BY_STACK
         level = Level.FAIL if needed else Level.WARN
         fix = "Restart Docker." if name in _NEEDED_BY_STACK else "Try again when less is running."
-        late = Check(name, level, f"not known: no answer within {SECONDS:g} s", fix)
-        found = done.get(name, [late])
+        late = Check(name, level, f"unknown: no answer within {SECONDS:g} s", fix)
+        checks = done.get(name, [late])
         if settings.target != STACK and name in _NEEDED_BY_STACK:
-            found = [_softened(check) for check in found]
-        groups.append(Group(name, tuple(Finding(check, needed) for check in found)))
+            checks = [_as_warning(check) for check in checks]
+        groups.append(Group(name, tuple(Finding(check, needed) for check in checks)))
     return DoctorReport(settings.target, tuple(group for group in groups if group.findings))
 
 
-def _safely(name: str, work: Callable[[], list[Check]]) -> Callable[[], list[Check]]:
-    """A check that breaks is a finding, and not the end of the others."""
+def _safely(name: str, run_checks: Callable[[], list[Check]]) -> Callable[[], list[Check]]:
+    """The same checks, with an exception as a finding, so that the others go on."""
 
-    def done() -> list[Check]:
+    def run_safely() -> list[Check]:
         try:
-            return work()
+            return run_checks()
         except ClipstackError as error:
             return [Check(name, Level.FAIL, error.message, error.hint)]
         except Exception as error:
-            said = f"could not be looked at: {type(error).__name__}: {error}"
-            return [Check(name, Level.WARN, said, "Please report it.")]
+            message = f"could not be checked: {type(error).__name__}: {error}"
+            return [Check(name, Level.WARN, message, "Please report it.")]
 
-    return done
+    return run_safely
 
 
-def _softened(check: Check) -> Check:
-    """What keeps a stack from starting does not keep another target from working."""
+def _as_warning(check: Check) -> Check:
+    """A failed check of the stack as a warning: other targets work without it."""
     if check.level is not Level.FAIL:
         return check
     return Check(check.name, Level.WARN, f"{check.message}; only the stack needs it", check.fix)

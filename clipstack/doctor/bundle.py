@@ -1,4 +1,4 @@
-"""Reports and settings in; one archive with all that helps to find a fault, secrets taken out."""
+"""The archive for bug reports, without secrets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clipstack.doctor import docker_evidence
+from clipstack.doctor import docker_diagnostics
 from clipstack.doctor.environment import versions
 from clipstack.doctor.redaction import Redactor, is_secret, known_secrets
 from clipstack.errors import ClipstackError, UsageError
-from clipstack.settings import NAMES, Settings, shown
+from clipstack.settings import NAMES, Settings, display_value
 from clipstack.settings.atomic_file import replace
 from clipstack.settings.stack_variables import variables
 
@@ -25,10 +25,10 @@ _TAR = (".tar.gz", ".tgz")
 
 
 def check_name(path: Path) -> None:
-    """Raises UsageError when a file's name does not say which archive it is to be."""
+    """Raises UsageError when a file's name is not that of a .zip or .tar.gz."""
     if not path.name.endswith((".zip", *_TAR)):
         raise UsageError(
-            f"{path}: the name says no archive", hint="Name it like clipstack.zip or .tar.gz."
+            f"{path}: not the name of an archive", hint="Name it like clipstack.zip or .tar.gz."
         )
 
 
@@ -38,11 +38,11 @@ def write(
     """Write the archive; returns the names of the files in it.
 
     Args:
-        path: ends in .zip, .tar.gz or .tgz; what is there is replaced.
-        doctor, health: the reports, as JSON has them.
+        path: ends in .zip, .tar.gz or .tgz; an existing file is replaced.
+        doctor, health: the reports in the form of `--json`.
 
     Raises:
-        UsageError: the name says no archive.
+        UsageError: the name is not one of an archive.
         ClipstackError: it can't be written.
     """
     check_name(path)
@@ -59,28 +59,28 @@ def write(
 def _files(
     settings: Settings, doctor: Mapping[str, Any], health: Mapping[str, Any], redactor: Redactor
 ) -> dict[str, bytes]:
-    """Every file of the archive, without secrets."""
+    """The files of the archive by name, without secrets."""
     values = variables(settings.project, settings.stack)
-    inspected, logs = docker_evidence.of_containers(settings.project, LOG_LINES)
+    inspected, logs = docker_diagnostics.inspect_containers(settings.project, LOG_LINES)
     documents: dict[str, Any] = {
         "doctor.json": doctor,
         "health.json": health,
         "config.json": {
             name: {
-                "value": shown(settings, name),
+                "value": display_value(settings, name),
                 "origin": settings.origins.get(name, "default"),
             }
             for name in NAMES
         },
         "versions.json": versions(),
-        "docker.json": docker_evidence.of_engine(),
+        "docker.json": docker_diagnostics.daemon_info(),
         "environment.json": _environment(),
-        **{f"containers/{name}.json": facts for name, facts in inspected.items()},
+        **{f"containers/{name}.json": attributes for name, attributes in inspected.items()},
     }
-    texts = {"compose.yaml": docker_evidence.compose_config(values)}
+    texts = {"compose.yaml": docker_diagnostics.compose_config(values)}
     texts |= {f"logs/{name}.log": text for name, text in logs.items()}
-    found = {name: _json(redactor.value(one)) for name, one in documents.items()}
-    return found | {name: redactor.text(text).encode() for name, text in texts.items()}
+    files = {name: _json(redactor.value(value)) for name, value in documents.items()}
+    return files | {name: redactor.text(text).encode() for name, text in texts.items()}
 
 
 def _json(document: Any) -> bytes:
@@ -89,7 +89,7 @@ def _json(document: Any) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Every variable's name; values of clipstack's own alone, and of those the harmless ones."""
+    """The names of all variables, with the values of clipstack's own that are not secret."""
     harmless = {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""Docker's engine and services in; how far this machine's clock is from theirs, out."""
+"""Differences between this machine's clock and those of Docker and of services."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from clipstack.errors import PrerequisiteError
 from clipstack.stack import containers
 
 
-def skews(urls: Iterable[str], seconds: float) -> dict[str, float]:
-    """Seconds by which this machine's clock is ahead, by whose clock it was compared with.
+def clock_skews(urls: Iterable[str], seconds: float) -> dict[str, float]:
+    """Seconds by which this machine's clock is ahead of others, by their names.
 
     Args:
-        urls: of services; their header Date tells.
+        urls: of services, whose clocks are read from the header Date.
         seconds: to wait for each.
     """
-    found: dict[str, float] = {}
+    skews: dict[str, float] = {}
     try:
-        said = str(containers.client(seconds).info().get("SystemTime", ""))
+        docker_time = str(containers.client(seconds).info().get("SystemTime", ""))
     except (PrerequisiteError, OSError):
-        said = ""
-    if said:
-        found["Docker's engine"] = ahead(said)
+        docker_time = ""
+    if docker_time:
+        skews["Docker's daemon"] = seconds_since(docker_time)
     for url in urls:
-        skew = _of_service(url, seconds)
+        skew = _service_skew(url, seconds)
         if skew is not None:
-            found[url] = skew
-    return found
+            skews[url] = skew
+    return skews
 
 
-def ahead(time: str, now: datetime.datetime | None = None) -> float:
-    """Seconds by which `now` (default: this moment) is after a time in RFC 3339."""
-    cut = re.sub(r"(\.\d{6})\d+", r"\1", time)  # the engine gives nanoseconds
-    then = datetime.datetime.fromisoformat(cut)
+def seconds_since(time: str, now: datetime.datetime | None = None) -> float:
+    """Seconds from a time in RFC 3339 to `now`, None for the present time."""
+    shortened = re.sub(r"(\.\d{6})\d+", r"\1", time)  # Docker gives nanoseconds
+    then = datetime.datetime.fromisoformat(shortened)
     return ((now or datetime.datetime.now(datetime.UTC)) - then).total_seconds()
 
 
-def _of_service(url: str, seconds: float) -> float | None:
+def _service_skew(url: str, seconds: float) -> float | None:
     import httpx
 
     try:

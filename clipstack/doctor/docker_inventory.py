@@ -1,17 +1,14 @@
-"""Docker's engine in; the stacks of clipstack's it holds anything of, out."""
+"""The stacks of clipstack that Docker has containers, volumes or networks of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clipstack.errors import PrerequisiteError
 from clipstack.stack import containers
 from clipstack.stack.containers import PROJECT_LABEL, SERVICE_LABEL
 from clipstack.stack.services import SERVICES
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 _FILES_LABEL = "com.docker.compose.project.config_files"
 _VOLUMES = {"etcd", "minio", "milvus"}
@@ -19,8 +16,7 @@ _VOLUMES = {"etcd", "minio", "milvus"}
 
 @dataclass(slots=True)
 class StackInventory:
-    """What Docker has of one stack: names of its containers, of those that are stopped, of its
-    volumes and of its networks."""
+    """Names of one stack's containers, running and stopped, of its volumes and networks."""
 
     project: str
     running: list[str] = field(default_factory=list)
@@ -29,22 +25,23 @@ class StackInventory:
     networks: list[str] = field(default_factory=list)
 
     @property
-    def in_words(self) -> str:
-        """ "2 running containers, 3 volumes"."""
+    def summary(self) -> str:
+        """The counts in words, such as "2 running containers, 3 volumes"."""
         counts = {
             "running container": len(self.running),
             "stopped container": len(self.stopped),
             "volume": len(self.volumes),
             "network": len(self.networks),
         }
-        named = (f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n)
-        return ", ".join(named)
+        return ", ".join(
+            f"{count} {noun}{'s' if count > 1 else ''}" for noun, count in counts.items() if count
+        )
 
 
 def stacks() -> dict[str, StackInventory] | None:
-    """Every stack of clipstack's that Docker has anything of, by project; None without Docker."""
+    """The stacks by project; None if Docker can't be used."""
     try:
-        return _collected(containers.client())
+        return _stacks(containers.client())
     except (PrerequisiteError, OSError):
         return None
 
@@ -58,40 +55,39 @@ def has_docker() -> bool:
     return True
 
 
-def _collected(client: DockerClient) -> dict[str, StackInventory]:
+def _stacks(client: containers.DockerClient) -> dict[str, StackInventory]:
     label = {"label": PROJECT_LABEL}
-    found: dict[str, StackInventory] = {}
+    inventories: dict[str, StackInventory] = {}
     ours: set[str] = set()
-    for one in client.api.containers(all=True, filters=label):
-        labels = one["Labels"]
-        remains = _of(labels, found)
-        stopped = one["State"] in ("exited", "created", "dead")
-        name = one["Names"][0].lstrip("/")
-        (remains.stopped if stopped else remains.running).append(name)
-        if _is_ours(labels):
-            ours.add(remains.project)
+
+    def inventory_of(labels: dict[str, Any]) -> StackInventory:
+        project = labels[PROJECT_LABEL]
+        return inventories.setdefault(project, StackInventory(project))
+
+    for container in client.api.containers(all=True, filters=label):
+        inventory = inventory_of(container["Labels"])
+        is_stopped = container["State"] in ("exited", "created", "dead")
+        names = inventory.stopped if is_stopped else inventory.running
+        names.append(container["Names"][0].lstrip("/"))
+        if _is_ours(container["Labels"]):
+            ours.add(inventory.project)
     for volume in client.api.volumes(filters=label)["Volumes"] or []:
-        remains = _of(volume["Labels"], found)
-        remains.volumes.append(volume["Name"])
-        if _has_all_volumes(remains):
-            ours.add(remains.project)
+        inventory = inventory_of(volume["Labels"])
+        inventory.volumes.append(volume["Name"])
+        if _has_all_volumes(inventory):
+            ours.add(inventory.project)
     for network in client.api.networks(filters=label):
-        _of(network["Labels"], found).networks.append(network["Name"])
-    return {name: one for name, one in found.items() if name in ours}
-
-
-def _of(labels: dict[str, Any], found: dict[str, StackInventory]) -> StackInventory:
-    project = labels[PROJECT_LABEL]
-    return found.setdefault(project, StackInventory(project))
+        inventory_of(network["Labels"]).networks.append(network["Name"])
+    return {project: inventory for project, inventory in inventories.items() if project in ours}
 
 
 def _is_ours(labels: dict[str, str]) -> bool:
-    """A container made from our compose.yaml: one of its services, from a folder `compose`."""
+    """Whether a container is of our compose.yaml: one of its services, from a folder `compose`."""
     files = labels.get(_FILES_LABEL, "")
     return labels.get(SERVICE_LABEL) in SERVICES and "compose/compose.yaml" in files
 
 
-def _has_all_volumes(remains: StackInventory) -> bool:
-    """All three volumes of ours, and by Compose's names for them."""
-    names = {name.removeprefix(f"{remains.project}_") for name in remains.volumes}
+def _has_all_volumes(inventory: StackInventory) -> bool:
+    """Whether a stack has all three volumes of ours, by the names that Compose gives them."""
+    names = {name.removeprefix(f"{inventory.project}_") for name in inventory.volumes}
     return names >= _VOLUMES

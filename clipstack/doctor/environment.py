@@ -1,4 +1,4 @@
-"""Settings files, variables and installed packages in; what is wrong with them out."""
+"""Checks of settings files, variables and installed packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clipstack.stack.check import Check, Level
 
 PACKAGES = (
     *("pymilvus", "torch", "transformers", "bentoml", "docker"),
-    *("httpx", "numpy", "pillow", "opencv-python-headless", "grpcio", "protobuf"),
+    *("httpx", "numpy", "pillow", "grpcio", "protobuf"),
 )
 _OTHERS = {
     *("DATA_DIR", "CONFIG_DIR", "CACHE_DIR", "SHARED", "CONFIG", "JSON", "QUIET", "VERBOSE"),
@@ -26,25 +26,25 @@ _OTHERS = {
 
 
 def settings_checks(problem: ClipstackError | None, commands: Sequence[str]) -> list[Check]:
-    """Each settings file, what all layers make together, and variables that mean nothing.
+    """Check each settings file, all layers together, and the names of variables.
 
     Args:
         problem: why the layers together can't be read.
-        commands: names of commands, whose options are variables too.
+        commands: names of clipstack's commands, as their options have variables too.
     """
     files = (layers.user_file(), layers.project_file())
-    found = [_file(path) for path in files if path and path.is_file()]
-    if problem and all(check.message != problem.message for check in found):
-        found.append(Check("settings", Level.FAIL, problem.message, problem.hint))
-    found += [_unknown(name) for name in sorted(_unknown_variables(commands))]
-    return found or [Check("settings", Level.OK, "no settings files: all defaults")]
+    checks = [_file(path) for path in files if path and path.is_file()]
+    if problem and all(check.message != problem.message for check in checks):
+        checks.append(Check("settings", Level.FAIL, problem.message, problem.hint))
+    checks += [_unknown(name) for name in sorted(_unknown_variables(commands))]
+    return checks or [Check("settings", Level.OK, "no settings files: all defaults")]
 
 
 def _file(path: Path) -> Check:
     try:
         layers.load(config=path)
     except ClipstackError as error:
-        # The same text as the error of all layers together, so that it is said once.
+        # The same message as the error of all layers together, so that it is shown once.
         return Check(path.name, Level.FAIL, error.message, error.hint or f"Edit {path}.")
     return Check(path.name, Level.OK, f"{path} can be read")
 
@@ -66,22 +66,22 @@ def _unknown(name: str) -> Check:
 
 
 def versions() -> dict[str, str]:
-    """Each package's version, "" where it is not installed; clipstack's and Python's first."""
-    found = {"clipstack": __version__, "python": platform.python_version()}
-    found["platform"] = platform.platform()
+    """The versions of clipstack, Python and the packages, "" for one that is not installed."""
+    by_name = {"clipstack": __version__, "python": platform.python_version()}
+    by_name["platform"] = platform.platform()
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            by_name[package] = version(package)
         except PackageNotFoundError:
-            found[package] = ""
-    return found
+            by_name[package] = ""
+    return by_name
 
 
 def version_checks() -> list[Check]:
-    """What is installed."""
+    """Check that every package is installed."""
     return [
-        Check(name, Level.OK, known)
-        if known
+        Check(name, Level.OK, text)
+        if text
         else Check(name, Level.WARN, "not installed", "Install clipstack again.")
-        for name, known in versions().items()
+        for name, text in versions().items()
     ]

@@ -1,9 +1,8 @@
-"""What earlier runs left on this machine and in Docker in; what can go, and how, out."""
+"""Leftovers of earlier runs on this machine and in Docker."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 
 from clipstack.doctor import docker_inventory
@@ -13,54 +12,51 @@ from clipstack.stack.check import Check, Level
 
 
 def checks() -> list[Check]:
-    """Stacks that `up` knows nothing of, notes of stacks that are gone, half-written files.
+    """Stacks that this user's `up` did not start, credentials of removed stacks, partial files.
 
-    A stack that runs is no leftover, whoever started it.
+    A running stack is not a leftover, whoever started it.
     """
-    known = stack_variables.projects()
-    found = []
+    projects = stack_variables.projects()
+    checks = []
     stacks = docker_inventory.stacks()
     if stacks is not None:
-        found += [
-            *(
-                _unknown(one)
-                for name, one in stacks.items()
-                if name not in known and not one.running
-            ),
-            *(_stopped(name, stacks[name]) for name in known if _is_stopped(name, stacks)),
-            *(_forgotten(name) for name in known if name not in stacks),
+        checks += [
+            _unknown(stack)
+            for project, stack in stacks.items()
+            if project not in projects and not stack.running
         ]
-    found += [_half_written(path) for path in _new_files()]
-    return found or [Check("leftovers", Level.OK, "none")]
+        for project in projects:
+            if project not in stacks:
+                checks.append(_forgotten(project))
+            elif stacks[project].stopped:
+                checks.append(_stopped(stacks[project]))
+    checks += [_half_written(path) for path in _partial_files()]
+    return checks or [Check("leftovers", Level.OK, "none")]
 
 
-def _unknown(one: StackInventory) -> Check:
-    said = f"the stack {one.project} was not started by this user's `clipstack up`"
-    fix = f"`docker compose -p {one.project} down --volumes` removes it and its data."
-    return Check(f"stack {one.project}", Level.WARN, f"{said}: {one.in_words}", fix)
+def _unknown(stack: StackInventory) -> Check:
+    message = f"the stack {stack.project} was not started by this user's `clipstack up`"
+    fix = f"`docker compose -p {stack.project} down --volumes` removes it and its data."
+    return Check(f"stack {stack.project}", Level.WARN, f"{message}: {stack.summary}", fix)
 
 
-def _is_stopped(name: str, stacks: Mapping[str, StackInventory]) -> bool:
-    return name in stacks and bool(stacks[name].stopped)
-
-
-def _stopped(name: str, one: StackInventory) -> Check:
-    said = f"stopped containers of the stack {name}: {', '.join(one.stopped)}"
+def _stopped(stack: StackInventory) -> Check:
+    message = f"stopped containers of the stack {stack.project}: {', '.join(stack.stopped)}"
     fix = "`clipstack start` starts them, `clipstack down` removes them and keeps their data."
-    return Check(f"stack {name}", Level.WARN, said, fix)
+    return Check(f"stack {stack.project}", Level.WARN, message, fix)
 
 
-def _forgotten(name: str) -> Check:
-    path = stack_variables.stack_file(name)
-    said = f"{path} holds credentials of a stack that has no containers and no volumes"
-    return Check(f"stack {name}", Level.WARN, said, f"`rm {shlex.quote(str(path))}`")
+def _forgotten(project: str) -> Check:
+    path = stack_variables.stack_file(project)
+    message = f"{path} holds credentials of a stack that has no containers and no volumes"
+    return Check(f"stack {project}", Level.WARN, message, f"`rm {shlex.quote(str(path))}`")
 
 
-def _new_files() -> list[Path]:
+def _partial_files() -> list[Path]:
     folder = data_dir()
     return sorted([*folder.glob("*.new"), *folder.glob("stacks/*/*.new")])
 
 
 def _half_written(path: Path) -> Check:
-    said = f"{path} was left half-written"
-    return Check("file", Level.WARN, said, f"`rm {shlex.quote(str(path))}`")
+    message = f"{path} was left half-written"
+    return Check("file", Level.WARN, message, f"`rm {shlex.quote(str(path))}`")

@@ -47,10 +47,10 @@ _PATTERNS = tuple(
 
 
 class Redactor:
-    """Takes known secrets, and all that looks like one, out of what is to be handed on.
+    """Removes known secrets, and what looks like one, from text and JSON.
 
     Args:
-        secrets: values that must not appear, in whatever form.
+        secrets: values that must not appear, in any encoding.
         home: this user's home folder, shown as ~.
     """
 
@@ -63,7 +63,7 @@ class Redactor:
         self._home = re.compile(re.escape(home) + r"(?![\w.-])") if home != "/" else None
 
     def text(self, text: str) -> str:
-        """`text` without secrets and without the home folder's name."""
+        """`text` without secrets and without the name of the home folder."""
         parts, at = [], 0
         for start, end in _merged(self._spans(text)):
             parts += [text[at:start], REMOVED]
@@ -72,8 +72,8 @@ class Redactor:
         return self._home.sub("~", cleaned) if self._home else cleaned
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where secrets stand. All are looked for in the text as it came: one that is a common
-        word must not hide the name that gives another away."""
+        """The places of secrets. All are searched in the original text: a secret that is a common
+        word must not hide the name of another secret."""
         if self._known:
             yield from (match.span() for match in self._known.finditer(text))
         for pattern in _PATTERNS:
@@ -85,22 +85,25 @@ class Redactor:
                     start = match.start("value") + match["value"].index(bare)
                     yield start, start + len(bare)
 
-    def value(self, found: Any, name: str = "") -> Any:
-        """A JSON value without secrets; `name` is the key it stands under."""
-        if isinstance(found, Mapping):
-            return {self.text(str(key)): self.value(one, str(key)) for key, one in found.items()}
-        if isinstance(found, list | tuple):
-            before = ["", *found]
+    def value(self, value: Any, name: str = "") -> Any:
+        """A JSON value without secrets.
+
+        Args:
+            name: the value's key.
+        """
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self.value(item, str(key)) for key, item in value.items()}
+        if isinstance(value, list | tuple):
             return [
                 REMOVED
-                if _is_secret_option(option) and isinstance(one, str)
-                else self.value(one, name)
-                for option, one in zip(before, found, strict=False)
+                if _is_secret_option(previous) and isinstance(item, str)
+                else self.value(item, name)
+                for previous, item in zip(["", *value], value, strict=False)
             ]
-        if isinstance(found, str):
-            hidden = bool(found) and found != "(set)" and is_secret(name)
-            return REMOVED if hidden else self.text(found)
-        return found
+        if isinstance(value, str):
+            is_hidden = bool(value) and value != "(set)" and is_secret(name)
+            return REMOVED if is_hidden else self.text(value)
+        return value
 
 
 def is_secret(name: str) -> bool:
@@ -108,30 +111,30 @@ def is_secret(name: str) -> bool:
     return bool(_SECRET_NAME.search(_NOT_SECRET.sub("", name)))
 
 
-def _is_secret_option(before: object) -> bool:
-    """Whether the next item of a command line, taken apart, is a secret."""
-    return isinstance(before, str) and before[:1] == "-" and "=" not in before and is_secret(before)
+def _is_secret_option(item: object) -> bool:
+    """Whether an item of a command line is an option whose value, the next item, is a secret."""
+    return isinstance(item, str) and item[:1] == "-" and "=" not in item and is_secret(item)
 
 
 def known_secrets(settings: Settings) -> set[str]:
-    """Every secret this user's settings, stacks and environment hold."""
-    found = {str(getattr(settings, name)) for name in SECRET}
-    found |= {value for name, value in os.environ.items() if is_secret(name)}
-    found |= {value for name, value in settings.stack.items() if is_secret(name)}
+    """The secrets in this user's settings, stacks and environment."""
+    secrets = {str(getattr(settings, name)) for name in SECRET}
+    secrets |= {value for name, value in os.environ.items() if is_secret(name)}
+    secrets |= {value for name, value in settings.stack.items() if is_secret(name)}
     for file in _files(settings):
-        # By their text: also of targets that are not in use, and where the file is broken.
+        # Their text, for the secrets of other targets and of files with errors.
         with contextlib.suppress(OSError):
             text = file.read_text("utf-8", "replace")
-            found |= {match["value"].strip("\"'") for match in _ASSIGNED.finditer(text)}
-    # Of user:password the password alone is one too.
-    return found | {value.partition(":")[2] for value in found if ":" in value}
+            secrets |= {match["value"].strip("\"'") for match in _ASSIGNED.finditer(text)}
+    # The password of user:password is a secret too.
+    return secrets | {value.partition(":")[2] for value in secrets if ":" in value}
 
 
 def _files(settings: Settings) -> list[Path]:
-    """Settings files, and those with the credentials of stacks."""
+    """Settings files, and the files with credentials of stacks."""
     origins = {Path(origin.partition(" [")[0]) for origin in settings.origins.values()}
-    named = {layers.user_file(), *filter(None, [layers.project_file()]), *origins}
-    files = [path for path in named if path.is_file()]
+    paths = {layers.user_file(), *filter(None, [layers.project_file()]), *origins}
+    files = [path for path in paths if path.is_file()]
     return files + [stack_variables.stack_file(project) for project in stack_variables.projects()]
 
 

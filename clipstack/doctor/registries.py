@@ -1,4 +1,4 @@
-"""Names of images in; whether the registries they would come from answer, out."""
+"""Checks of the registries that images are fetched from."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from clipstack.stack.check import Check, Level
 _HUB = "registry-1.docker.io"
 
 
-def host(image: str) -> str:
-    """The registry of an image's name, by the rules of
+def registry_host(image: str) -> str:
+    """The host of an image's registry, by the rules of
     https://github.com/distribution/reference/blob/main/normalize.go
     """
     first, slash, _ = image.partition("/")
@@ -21,61 +21,50 @@ def host(image: str) -> str:
 
 
 def checks(images: Iterable[str], seconds: float) -> list[Check]:
-    """HEAD https://HOST/v2/ of the registries of those images that are not here, side by side.
+    """HEAD https://HOST/v2/ of the registries of those images that Docker does not have.
 
     Args:
         images: names with tags.
-        seconds: to wait for an answer; any answer counts, as most ask for a token.
+        seconds: to wait for a response; any counts, as most registries ask for a token.
     """
-    wanted: dict[str, list[str]] = {}
-    for image in _missing(images):
-        wanted.setdefault(host(image), []).append(image)
-    troubles: dict[str, str] = {}
+    client = containers.client()
+    by_host: dict[str, list[str]] = {}
+    for image in sorted(images):
+        if not containers.image_id(client, image):
+            by_host.setdefault(registry_host(image), []).append(image)
+    errors: dict[str, str] = {}
     threads = [
-        threading.Thread(target=_ask, args=(name, seconds, troubles), daemon=True)
-        for name in wanted
+        threading.Thread(target=_request, args=(host, seconds, errors), daemon=True)
+        for host in by_host
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(seconds)
     return [
-        _check(name, images, troubles.get(name, f"no answer within {seconds:g} s"))
-        for name, images in wanted.items()
+        _check(host, images, errors.get(host, f"no answer within {seconds:g} s"))
+        for host, images in by_host.items()
     ]
 
 
-def _missing(images: Iterable[str]) -> list[str]:
-    from docker.errors import DockerException
-
-    api = containers.client().api
-    found = []
-    for image in sorted(images):
-        try:
-            api.inspect_image(image)
-        except DockerException:
-            found.append(image)
-    return found
-
-
-def _ask(name: str, seconds: float, troubles: dict[str, str]) -> None:
+def _request(host: str, seconds: float, errors: dict[str, str]) -> None:
     import httpx
 
     try:
-        httpx.head(f"https://{name}/v2/", timeout=seconds)
+        httpx.head(f"https://{host}/v2/", timeout=seconds)
     except httpx.HTTPError as error:
-        troubles[name] = " ".join(str(error).split()) or type(error).__name__
+        errors[host] = " ".join(str(error).split()) or type(error).__name__
     else:
-        troubles[name] = ""
+        errors[host] = ""
 
 
-def _check(name: str, images: list[str], trouble: str) -> Check:
-    registry = f"registry {name}"
-    if not trouble:
-        return Check(registry, Level.OK, f"{name} answers")
+def _check(host: str, images: list[str], error: str) -> Check:
+    registry = f"registry {host}"
+    if not error:
+        return Check(registry, Level.OK, f"{host} answers")
     return Check(
         registry,
         Level.WARN,
-        f"{name} can't be reached from here ({trouble}), and is to give {', '.join(images)}",
+        f"{host} can't be reached from here ({error}), and has to provide {', '.join(images)}",
         "Go online, or set CLIPSTACK_..._IMAGE to images that are here or in a mirror.",
     )

@@ -1,4 +1,4 @@
-"""Checks in; groups of findings and the exit code out."""
+"""The findings of all checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clipstack.stack.check import Check, Level
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A check, and whether the current target can't start without it."""
+    """A check, and whether the current target needs it in order to start."""
 
     check: Check
     needed: bool
@@ -19,7 +19,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Findings about one thing."""
+    """Findings on one subject."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -27,21 +27,21 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
-    """All that was looked at."""
+    """All findings."""
 
     target: str
     groups: tuple[Group, ...]
 
     @property
     def findings(self) -> Iterator[Finding]:
-        """Those of all groups."""
-        return (one for group in self.groups for one in group.findings)
+        """The findings of all groups."""
+        return (finding for group in self.groups for finding in group.findings)
 
     @property
     def code(self) -> ExitCode:
-        """OK when nothing failed, PREREQUISITE when the target lacks what it needs to start."""
-        failed = [one for one in self.findings if one.check.level is Level.FAIL]
+        """OK if nothing failed, PREREQUISITE if the target lacks what it needs to start."""
+        failed = [finding for finding in self.findings if finding.check.level is Level.FAIL]
         if not failed:
             return ExitCode.OK
-        missing = any(one.needed for one in failed)
+        missing = any(finding.needed for finding in failed)
         return ExitCode.PREREQUISITE if missing else ExitCode.UNHEALTHY

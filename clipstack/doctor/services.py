@@ -1,4 +1,4 @@
-"""Docker, registries and servers in; what keeps the services from starting or working out."""
+"""Checks of Docker, images, Milvus and clocks."""
 
 from __future__ import annotations
 
@@ -8,57 +8,62 @@ from collections.abc import Mapping
 from clipstack.doctor import clock_skew, docker_inventory, registries
 from clipstack.errors import ClipstackError
 from clipstack.index.milvus import rpc_probe
-from clipstack.index.milvus.server import Tls
+from clipstack.index.milvus.connection import Tls
 from clipstack.settings import Settings
 from clipstack.settings.stack_variables import variables
 from clipstack.settings.targets import EMBEDDED, STACK
 from clipstack.stack import preflight
 from clipstack.stack.check import Check, Level
-from clipstack.stack.services import SERVICES, of_stack
+from clipstack.stack.services import SERVICES, stack_services
 
 _SECONDS = 3.0
-_SKEW = 60.0
+_SKEW_SECONDS = 60.0
 
 
 def docker_checks() -> list[Check]:
-    """Docker and Compose."""
+    """Check Docker and Compose."""
     return [*preflight.docker_checks(), *preflight.compose_checks()]
 
 
 def resource_checks(settings: Settings) -> list[Check]:
-    """Memory and room of the engine's machine."""
+    """Check the memory and the disk of Docker's machine."""
     values = _values(settings)
-    return preflight.resource_checks(values, of_stack(values))
+    return preflight.resource_checks(values, stack_services(values))
 
 
 def port_checks(settings: Settings) -> list[Check]:
-    """The stack's ports: free, its own, or held by others."""
+    """Check that the stack's ports are free or its own."""
     values = _values(settings)
     if settings.target != STACK and not docker_inventory.has_docker():
         return []
-    return preflight.port_checks(settings.project, values, of_stack(values))
+    return preflight.port_checks(settings.project, values, stack_services(values))
 
 
 def image_checks(settings: Settings) -> list[Check]:
-    """The images, and for those not here whether their registries answer."""
+    """Check the images, and the registries of those that Docker does not have."""
     values = _values(settings)
-    found = preflight.image_checks(settings.project, values, of_stack(values))
-    if not found:  # without Docker there is no telling what is here
+    services = stack_services(values)
+    checks = preflight.image_checks(settings.project, values, services)
+    if not checks:  # Docker can't be used
         return []
-    fetched = [one for one in of_stack(values) if not preflight.is_made_here(one, values)]
-    return found + registries.checks({values[one.image] for one in fetched}, _SECONDS)
+    fetched = {
+        values[service.image_variable]
+        for service in services
+        if not preflight.is_built_locally(service, values)
+    }
+    return checks + registries.checks(fetched, _SECONDS)
 
 
 def milvus_checks(settings: Settings) -> list[Check]:
-    """The version of the server, where it answers; of the stack's image, where it does not."""
+    """Check the version of the server or, if it does not answer, of the stack's image."""
     if settings.target == EMBEDDED:
         return []
     try:
-        answer = rpc_probe.ask(
+        answer = rpc_probe.probe_rpc(
             settings.milvus_uri,
             token=settings.milvus_token,
             database=settings.milvus_database,
-            tls=Tls.of(settings),
+            tls=Tls.from_settings(settings),
             seconds=_SECONDS,
         )
     except ClipstackError as error:
@@ -66,36 +71,43 @@ def milvus_checks(settings: Settings) -> list[Check]:
     if answer.version:
         return [version_check(answer.version, f"Milvus {answer.version} answers")]
     if settings.target == STACK:
-        tag = _values(settings)[SERVICES["milvus"].image].rpartition(":")[2].removeprefix("v")
-        return [version_check(tag, f"Milvus does not run; its image is {tag}")]
-    said = f"Milvus at {settings.milvus_uri} does not tell its version: {answer.said[:200]}"
-    return [Check("Milvus", Level.WARN, said, "`clipstack health` says more.")]
+        image = _values(settings)[SERVICES["milvus"].image_variable]
+        tag = image.rpartition(":")[2].removeprefix("v")
+        return [version_check(tag, f"Milvus is not running; its image is {tag}")]
+    message = f"Milvus at {settings.milvus_uri} does not report its version: {answer.detail[:200]}"
+    return [Check("Milvus", Level.WARN, message, "`clipstack health` says more.")]
 
 
-def version_check(version: str, said: str) -> Check:
-    """Whether a version of Milvus is known to be bad."""
+def version_check(version: str, message: str) -> Check:
+    """Check that a version of Milvus has no known fault.
+
+    Args:
+        message: where the version comes from.
+    """
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     if (2, 6, 2) <= numbers <= (2, 6, 13):
         return Check(
             "Milvus",
             Level.WARN,
-            f"{said}; versions 2.6.2 to 2.6.13 exit when etcd is away for a moment",
+            f"{message}; versions 2.6.2 to 2.6.13 exit when etcd is away for a moment",
             "Take 2.6.14 or newer: unset CLIPSTACK_MILVUS_IMAGE, then `clipstack up`.",
         )
-    return Check("Milvus", Level.OK, said)
+    return Check("Milvus", Level.OK, message)
 
 
 def clock_checks(settings: Settings) -> list[Check]:
-    """This machine's clock against those of the engine and the services."""
-    found = []
-    for name, skew in clock_skew.skews(settings.encoder_url.split(), _SECONDS).items():
-        said = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} that of {name}"
-        if abs(skew) > _SKEW:
+    """Compare this machine's clock with those of Docker and of the services."""
+    checks = []
+    for name, skew in clock_skew.clock_skews(settings.encoder_urls, _SECONDS).items():
+        if abs(skew) > _SKEW_SECONDS:
             fix = "Set both by NTP: leases in etcd and signatures for the object store need it."
-            found.append(Check("clock", Level.WARN, f"this machine's clock is {said}", fix))
+            difference = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'}"
+            message = f"this machine's clock is {difference} that of {name}"
+            checks.append(Check("clock", Level.WARN, message, fix))
         else:
-            found.append(Check("clock", Level.OK, f"this machine's and that of {name} agree"))
-    return found
+            message = f"this machine's clock and that of {name} agree"
+            checks.append(Check("clock", Level.OK, message))
+    return checks
 
 
 def _values(settings: Settings) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""A target's settings in; what each of its services really does, out."""
+"""The health of a target's services."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clipstack.health.report import HealthReport
 from clipstack.settings import Settings
 from clipstack.settings.targets import EMBEDDED, STACK
 
-__all__ = ["Report", "check", "wait"]
+__all__ = ["HealthReport", "check", "wait"]
 
 _TRY_SECONDS = 5.0
 _PAUSE = 0.5
@@ -19,18 +19,18 @@ _PAUSE = 0.5
 def check(
     settings: Settings, names: Sequence[str] = (), *, seconds: float, deep: bool = False
 ) -> HealthReport:
-    """Look at every service of the target, side by side.
+    """Probe every service of the target, side by side.
 
     Args:
         names: the services to report on; none for all.
-        seconds: for all of it; what has not answered by then is down.
-        deep: also write and read back.
+        seconds: for all of it; a service that has not answered by then is down.
+        deep: whether to write something and read it back too.
 
     Raises:
         NotFoundError: the target has no such service.
     """
-    report = _of_target(settings)(settings, seconds, deep)
-    return _chosen(report, names)
+    report = _target_check(settings)(settings, seconds, deep)
+    return _select(report, names)
 
 
 def wait(
@@ -39,12 +39,12 @@ def wait(
     *,
     seconds: float,
     deep: bool = False,
-    changed: Callable[[HealthReport], None],
+    on_change: Callable[[HealthReport], None],
 ) -> HealthReport:
-    """Look again and again until all is well, or for `seconds`; returns the last look.
+    """Check until every service is healthy, or for `seconds`; returns the last report.
 
     Args:
-        changed: called with each look whose statuses or reasons differ from the one before.
+        on_change: called with each report whose statuses or reasons differ from the one before.
 
     Raises:
         NotFoundError: the target has no such service.
@@ -58,14 +58,14 @@ def wait(
             report = check(settings, names, seconds=until - time.monotonic(), deep=True)
         if report.healthy or time.monotonic() + _PAUSE >= until:
             return report
-        seen = [(one.name, one.status, one.reason) for one in report.services]
-        if seen != before:
-            changed(report)
-        before = seen
+        state = [(probe.name, probe.status, probe.reason) for probe in report.services]
+        if state != before:
+            on_change(report)
+        before = state
         time.sleep(_PAUSE)
 
 
-def _of_target(settings: Settings) -> Callable[[Settings, float, bool], HealthReport]:
+def _target_check(settings: Settings) -> Callable[[Settings, float, bool], HealthReport]:
     if settings.target == STACK:
         from clipstack.health import stack
 
@@ -79,12 +79,12 @@ def _of_target(settings: Settings) -> Callable[[Settings, float, bool], HealthRe
     return remote.check
 
 
-def _chosen(report: HealthReport, names: Sequence[str]) -> HealthReport:
-    known = [one.name for one in report.services]
+def _select(report: HealthReport, names: Sequence[str]) -> HealthReport:
+    services = [probe.name for probe in report.services]
     for name in names:
-        if name not in known:
+        if name not in services:
             raise NotFoundError(
                 f"the target {report.target} has no service {name!r}",
-                hint=f"It has {', '.join(known)}.",
+                hint=f"It has {', '.join(services)}.",
             )
     return report.only(names) if names else report

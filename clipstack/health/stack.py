@@ -1,99 +1,96 @@
-"""A stack's settings in; how its services are, by their own answers and by Docker's, out."""
+"""The health of a stack: its services' own answers, and the states of their containers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from clipstack.errors import PrerequisiteError
 from clipstack.health import concurrency
 from clipstack.health.probes import bentoml, container_state, etcd, milvus, minio, prepare
-from clipstack.health.probes.http import silent
-from clipstack.health.probes.result import Probe, ProbeStatus
+from clipstack.health.probes.http import silence_reason
+from clipstack.health.probes.result import ProbeResult, ProbeStatus
 from clipstack.health.report import HealthReport
 from clipstack.settings import Settings
-from clipstack.settings.stack_variables import addresses, variables
+from clipstack.settings.stack_variables import service_urls, variables
 from clipstack.stack import containers
 from clipstack.stack.containers import Container
-from clipstack.stack.services import EXTERNAL_S3, SERVICES, of_stack
+from clipstack.stack.services import EXTERNAL_S3, SERVICES, stack_services
 
 _DOCKER = "docker"
 
 
 @dataclass(frozen=True, slots=True)
-class _Docker:
-    """What Docker says: containers by service, or what is wrong with it."""
+class _DockerState:
+    """The containers by service, or what is wrong with Docker."""
 
     containers: Mapping[str, Container] = field(default_factory=dict)
-    trouble: str = ""
+    error: str = ""
     hint: str = ""
 
 
 def check(settings: Settings, seconds: float, deep: bool) -> HealthReport:
-    """Probe etcd, the object store, Milvus and the encoder, and ask Docker for their containers.
+    """Probe etcd, the object store, Milvus and the encoder, and inspect their containers.
 
     Args:
         seconds: for all of it.
-        deep: also write to Milvus and to the object store.
+        deep: whether to write to Milvus and to the object store too.
     """
     values = variables(settings.project, settings.stack)
-    urls = addresses(values)
-    names = [one.name for one in of_stack(values)]
+    urls = service_urls(values)
+    names = [service.name for service in stack_services(values)]
     prepare()
     until = time.monotonic() + seconds
-    probes = _probes(settings, values, urls, until, deep)
+    tasks = _tasks(settings, values, urls, until, deep)
     if values.get(EXTERNAL_S3):
         names.insert(0, "s3")
-    work: dict[str, Callable[[], Any]] = {name: probes[name] for name in names}
-    work[_DOCKER] = lambda: _ask_docker(settings.project, seconds)
-    done = concurrency.run(work, until - time.monotonic(), _only_stopped_missing(names))
-    docker = done.pop(
-        _DOCKER, _Docker(trouble="Docker's engine gives no answer", hint="Restart Docker.")
-    )
-    found = {
-        name: _judged(
-            done.get(name)
-            or Probe(name, ProbeStatus.DOWN, urls.get(name, ""), reason=silent(seconds)),
-            docker,
-        )
+    work: dict[str, Callable[[], Any]] = {name: tasks[name] for name in names}
+    work[_DOCKER] = lambda: _docker_state(settings.project, seconds)
+    done = concurrency.run(work, until - time.monotonic(), _only_paused_missing(names))
+    docker = done.pop(_DOCKER, _DockerState(error="Docker does not answer", hint="Restart Docker."))
+    late = partial(ProbeResult, status=ProbeStatus.DOWN, reason=silence_reason(seconds))
+    probes = {
+        name: _with_container(done.get(name) or late(name, url=urls.get(name, "")), docker)
         for name in names
     }
-    if "milvus" in found:
-        found["milvus"] = _with_dependencies(found)
-    return HealthReport(settings.target, tuple(found.values()), docker.trouble, docker.hint)
+    if "milvus" in probes:
+        probes["milvus"] = _with_dependencies(probes)
+    return HealthReport(settings.target, tuple(probes.values()), docker.error, docker.hint)
 
 
-def _probes(
+def _tasks(
     settings: Settings,
     values: Mapping[str, str],
     urls: Mapping[str, str],
     until: float,
     deep: bool,
-) -> dict[str, Callable[[], Probe]]:
+) -> dict[str, Callable[[], ProbeResult]]:
     def left() -> float:
         return max(0.1, until - time.monotonic())
 
-    access = milvus.Access(
+    address = milvus.MilvusAddress(
         settings.milvus_uri,
         urls["health"],
         settings.milvus_token,
         settings.milvus_database,
         collection=settings.collection,
     )
+    encoder_url = " ".join(settings.encoder_urls)  # a stack has one
     keys = values["CLIPSTACK_MINIO_USER"], values["CLIPSTACK_MINIO_PASSWORD"]
     return {
         "s3": lambda: minio.probe_bucket(_bucket(values), left()),
         "etcd": lambda: etcd.probe(urls["etcd"], left()),
         "minio": lambda: minio.probe(urls["minio"], *keys, left(), deep=deep),
-        "milvus": lambda: milvus.probe(access, left(), deep=deep),
-        "bentoml": lambda: bentoml.probe(settings.encoder_url, settings.encoder_token, left()),
+        "milvus": lambda: milvus.probe(address, left(), deep=deep),
+        "bentoml": lambda: bentoml.probe(encoder_url, settings.encoder_token, left()),
     }
 
 
 def _bucket(values: Mapping[str, str]) -> minio.Bucket:
-    """The bucket elsewhere that the variables of compose.external-s3.yaml name."""
+    """The bucket that the variables of compose.external-s3.yaml name."""
     plain = values.get("CLIPSTACK_S3_TLS", "").lower() == "false"
     return minio.Bucket(
         f"{'http' if plain else 'https'}://{values[EXTERNAL_S3]}",
@@ -104,40 +101,40 @@ def _bucket(values: Mapping[str, str]) -> minio.Bucket:
     )
 
 
-def _ask_docker(project: str, seconds: float) -> _Docker:
+def _docker_state(project: str, seconds: float) -> _DockerState:
     try:
         client = containers.client(max(1.0, seconds))
-        return _Docker(containers.containers(client, project))
+        return _DockerState(containers.list_containers(client, project))
     except PrerequisiteError as error:
-        return _Docker(trouble=error.message, hint=error.hint)
-    except Exception as error:  # the engine may go away between two questions
-        known = containers.trouble(str(error))
-        return _Docker(trouble=known.message, hint=known.hint)
+        unusable = error
+    except Exception as error:  # Docker may stop between two requests
+        unusable = containers.docker_error(str(error))
+    return _DockerState(error=unusable.message, hint=unusable.hint)
 
 
-def _only_stopped_missing(names: list[str]) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether those that have not answered can't: their containers are paused."""
+def _only_paused_missing(names: list[str]) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether all services that have not answered are paused, so that they won't."""
 
-    def enough(results: Mapping[str, Any]) -> bool:
+    def is_enough(results: Mapping[str, Any]) -> bool:
         docker = results.get(_DOCKER)
-        missing = [name for name in names if name not in results]
-        if docker is None or docker.trouble:
+        if docker is None or docker.error:
             return False
+        missing = [name for name in names if name not in results]
         return all(
             name in docker.containers and docker.containers[name].state == "paused"
             for name in missing
         )
 
-    return enough
+    return is_enough
 
 
-def _judged(probe: Probe, docker: _Docker) -> Probe:
-    """A probe with what Docker knows of its container."""
+def _with_container(probe: ProbeResult, docker: _DockerState) -> ProbeResult:
+    """The result of a probe, with what Docker knows of the container."""
     container = docker.containers.get(probe.name)
     # MinIO does not tell its version to clients.
     if container and probe.name == "minio" and probe.latency is not None and not probe.version:
         probe = replace(probe, version=container.image.rpartition(":")[2])
-    if probe.is_ok or docker.trouble or probe.name not in SERVICES:
+    if probe.is_ok or docker.error or probe.name not in SERVICES:
         return probe
     reason, hint = container_state.explain(probe.name, container)
     if probe.status is ProbeStatus.DEGRADED:
@@ -151,22 +148,22 @@ def _judged(probe: Probe, docker: _Docker) -> Probe:
     return replace(probe, reason=reason, hint=hint)
 
 
-def _with_dependencies(found: Mapping[str, Probe]) -> Probe:
-    """Milvus in the light of what it stands on: without them it answers, for a while."""
-    milvus = found["milvus"]
-    etcd, minio = found.get("etcd"), found.get("minio")
-    gone: list[tuple[str, str, Probe]] = []
+def _with_dependencies(probes: Mapping[str, ProbeResult]) -> ProbeResult:
+    """The result for Milvus, which goes on answering for a while without its dependencies."""
+    milvus = probes["milvus"]
+    etcd, minio = probes.get("etcd"), probes.get("minio")
+    down: list[tuple[str, str, ProbeResult]] = []
     if minio and minio.status is ProbeStatus.DOWN:
-        gone.append(("its object store", "writes and loads will fail", minio))
+        down.append(("its object store", "writes and loads will fail", minio))
     if etcd and etcd.status is ProbeStatus.DOWN:
-        gone.append(("etcd", "changes will fail, and it may stop", etcd))
-    if not gone:
+        down.append(("etcd", "changes will fail, and it may stop", etcd))
+    if not down:
         return milvus
-    named = " and ".join(name for name, _, _ in gone)
-    negated = f"{named} does not" if len(gone) == 1 else f"{named} do not"
-    hint = gone[0][2].hint
+    named = " and ".join(name for name, _, _ in down)
+    negated = f"{named} does not" if len(down) == 1 else f"{named} do not"
+    hint = down[0][2].hint
     if milvus.status is ProbeStatus.OK:
-        effects = "; ".join(effect for _, effect, _ in gone)
+        effects = "; ".join(effect for _, effect, _ in down)
         reason = f"answers, but {negated}: {effects}"
         return replace(milvus, status=ProbeStatus.DEGRADED, reason=reason, hint=hint)
     if milvus.reason.startswith(("stopped", "paused", "not created")):

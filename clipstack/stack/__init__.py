@@ -1,1 +1,1 @@
-"""The services around clipstack: the only folder that runs docker and bentoml."""
+"""The services that clipstack runs in Docker, and its own service built and run by BentoML."""

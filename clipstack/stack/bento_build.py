@@ -1,4 +1,4 @@
-"""A model and a tag in, a bento and an image that carry the model out."""
+"""Building a bento and an image with a model inside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from clipstack.encoders.base import ModelInfo
 from clipstack.encoders.choice import choose
@@ -18,13 +17,14 @@ from clipstack.encoders.models.catalog import ModelFolder, describe
 from clipstack.encoders.models.weights import weights_files
 from clipstack.encoders.openvino import export
 from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
+from clipstack.events import Events
 from clipstack.service import container_image as recipe
 from clipstack.service import served_model as served
 from clipstack.stack import docker_cli
-from clipstack.stack.build_context import build_context, environment, uv_settings
+from clipstack.stack.build_context import bentoml_environment, build_context, uv_settings
 from clipstack.stack.subprocesses import stream
 
-# Docker's name of a machine -> uv's, of a system as new as the image's.
+# Docker's name of a platform -> uv's, with the glibc of the image.
 PLATFORMS = {
     "linux/amd64": "x86_64-manylinux_2_36",
     "linux/arm64": "aarch64-manylinux_2_36",
@@ -32,46 +32,33 @@ PLATFORMS = {
 _SMALL = {".json", ".txt", ".model", ".jinja"}
 _CUDA = re.compile(r"(nvidia-(?!ml-py)|cuda-|triton)\S*?(?===)")
 _BUILT = re.compile(r'Bento\(tag="([^"]+)"\)')
-# What docker prints of an instruction that takes its time, after `#12 [packages 3/5] `.
+# What docker prints, after `#12 [packages 3/5] `, for an instruction that takes long.
 _STEPS = {
     r"\[.*\] FROM ": "fetching the base image",
     r"\[.*\] RUN .*pip install -r": "installing the packages",
-    r"\[.*\] RUN .*rm -rf": "removing what is not used",
+    r"\[.*\] RUN .*rm -rf": "removing unused packages",
     r"\[.*\] COPY --from": "copying the packages",
     r"\[.*\] COPY .* \. \./": "copying the model and the code",
     r"exporting layers": "writing the image",
 }
 
 
-class Events(Protocol):
-    """What a build tells while it runs."""
-
-    def stage(self, text: str) -> None:
-        """A stage begins; the one before it is done."""
-
-    def step(self, text: str) -> None:
-        """A step of the stage begins."""
-
-    def line(self, text: str) -> None:
-        """One line that bentoml or docker printed."""
-
-
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuildResult:
     """What a build made.
 
     Attributes:
-        bento: its tag in BentoML's store.
+        bento: the bento's tag in BentoML's store.
         model: the model inside.
-        stored: the model's tag in BentoML's model store.
-        image: the image's tag, or "" if none was asked for.
+        model_tag: the model's tag in BentoML's model store.
+        image: the image's tag, or "" without one.
         size: bytes of the image, 0 without one.
-        seconds: the whole build took.
+        seconds: for the whole build.
     """
 
     bento: str
     model: ModelInfo
-    stored: str
+    model_tag: str
     image: str
     size: int
     seconds: float
@@ -85,17 +72,17 @@ def build(
     containerize: bool,
     platform: str | None,
     engine: str = "auto",
-) -> Built:
+) -> BuildResult:
     """Store the model, run `bentoml build` and, unless told not to, `bentoml containerize`.
 
     Args:
         model: what `encoders.models.resolve` returned.
         tag: the image's name and tag.
-        platform: one of PLATFORMS; None for that of Docker's engine.
-        engine: what encodes inside, as `encoders.load` takes it; "auto" is OpenVINO on x86.
+        platform: one of PLATFORMS; None for that of Docker's daemon.
+        engine: of the service in the image, as for `encoders.load`; "auto" is OpenVINO on x86.
 
     Raises:
-        PrerequisiteError: Docker can't be used, or PyTorch's CPU build was not to be had.
+        PrerequisiteError: Docker can't be used, or PyTorch's CPU build can't be fetched.
         UsageError: no such platform or engine, or no valid tag.
         ClipstackError: bentoml or docker failed; the hint has its last lines.
     """
@@ -104,68 +91,72 @@ def build(
         raise UsageError(f"no platform {platform}", hint=f"Platforms are {', '.join(PLATFORMS)}.")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*[a-zA-Z0-9._-]*", tag):
         raise UsageError(f"{tag!r} can't be the name of an image")
-    docker_engine = docker_cli.docker_engine() if containerize else None
-    target = platform or (f"linux/{docker_engine.architecture}" if docker_engine else "")
-    runs_on = engine_for(target, engine)
+    server = docker_cli.docker_server() if containerize else None
+    target = platform or (f"linux/{server.architecture}" if server else "")
+    engine = choose_engine(target, engine)
     info = describe(model)
     events.stage("Storing the model")
-    stored = store(model, info, runs_on)
-    bento = _build(stored, PLATFORMS.get(target), runs_on, events)
+    model_tag = store_model(model, info, engine)
+    bento = _build(model_tag, PLATFORMS.get(target), engine, events)
     _refuse_cuda(bento)
     size = 0
     if containerize:
         _containerize(bento, tag, platform, events)
         size = docker_cli.image_bytes(tag)
     seconds = time.monotonic() - started
-    return Built(bento, info, stored, tag if containerize else "", size, seconds)
+    return BuildResult(bento, info, model_tag, tag if containerize else "", size, seconds)
 
 
-def engine_for(platform: str, asked: str = "auto") -> str:
-    """The engine of an image for `platform` ("" is this machine's).
+def choose_engine(platform: str, engine: str) -> str:
+    """The engine of an image.
+
+    Args:
+        platform: of the image; "" for this machine's.
+        engine: as for `encoders.load`.
 
     Raises:
         UsageError: there is no such engine, or not for that platform.
-        PrerequisiteError: OpenVINO is not here, and was asked for.
+        PrerequisiteError: the engine is OpenVINO, which is not installed.
     """
     if platform in ("", "linux/amd64"):
-        return choose(asked, "cpu")
-    if asked == "openvino":
+        return choose(engine, "cpu")
+    if engine == "openvino":
         raise UsageError(f"OpenVINO is not for {platform}", hint="Leave out --engine.")
     return "torch"
 
 
-def store(model: ModelFolder, info: ModelInfo, engine: str) -> str:
+def store_model(model: ModelFolder, info: ModelInfo, engine: str) -> str:
     """Put a model into BentoML's model store, unless it is there.
 
-    For OpenVINO it is the exported graphs, for PyTorch the weights.
+    For OpenVINO these are the exported graphs, for PyTorch the weights.
 
     Returns:
-        Its tag there: the same for the same files under the same name.
+        The model's tag there, which is the same for the same files under the same name.
     """
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # storing a model is an event it reports
     import bentoml
     from bentoml.exceptions import NotFound
 
-    # A folder's path is of this machine only; its name is enough to know it by.
+    # The path of a folder means nothing on another machine, so its name has to identify it.
     name = model.path.name if model.source == "folder" else model.name.partition("@")[0]
-    said = f"{name}@{model.revision} {engine} {export.SCHEMA}"
-    identity = hashlib.sha256(said.encode()).hexdigest()
-    tag = f"{recipe.MODEL}:{info.fingerprint[:12]}-{identity[:6]}"
+    identity = f"{name}@{model.revision} {engine} {export.SCHEMA}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    tag = f"{recipe.MODEL}:{info.fingerprint[:12]}-{digest[:6]}"
     try:
         bentoml.models.get(tag)
     except NotFound:
         metadata = {served.NAME: name, served.REVISION: model.revision}
-        with bentoml.models.create(tag, metadata=metadata) as made:
-            folder = Path(made.path)
+        with bentoml.models.create(tag, metadata=metadata) as stored:
+            folder = Path(stored.path)
             if engine == "openvino":
-                shutil.copytree(export.exported(info), export.shipped(folder))
+                shutil.copytree(export.ensure_export(info), export.shipped(folder))
             else:
                 _copy_weights(model.path, folder)
     return tag
 
 
 def _copy_weights(model: Path, folder: Path) -> None:
-    """The files of a model that are read: its weights in one format, and its small ones."""
+    """Copy what is needed of a model: its weights in one format, and its small files."""
     small = [path for path in model.iterdir() if path.suffix in _SMALL and path.is_file()]
     for file in [*weights_files(model), *small]:
         target = folder / file.relative_to(model)
@@ -173,38 +164,38 @@ def _copy_weights(model: Path, folder: Path) -> None:
         shutil.copyfile(file, target)
 
 
-def _build(stored: str, platform: str | None, engine: str, events: Events) -> str:
+def _build(model_tag: str, platform: str | None, engine: str, events: Events) -> str:
     events.stage("bentoml build")
-    given = {recipe.VARIABLE: stored, recipe.ENGINE: engine}
-    variables = environment(**uv_settings(os.environ), **given)
-    # It would be the service's own setting, not the model of the bento.
-    variables.pop(served.VARIABLE, None)
-    found = []
+    arguments = {recipe.MODEL_VARIABLE: model_tag, recipe.ENGINE_VARIABLE: engine}
+    variables = bentoml_environment(**uv_settings(os.environ), **arguments)
+    # The setting of a running service, which would replace the model of the bento.
+    variables.pop(served.MODEL_VARIABLE, None)
+    bentos = []
 
-    def line(text: str) -> None:
-        events.line(text)
-        if "Locking" in text:
+    def on_line(line: str) -> None:
+        events.detail(line)
+        if "Locking" in line:
             events.step("choosing the versions of packages")
-        found.extend(_BUILT.findall(text))
+        bentos.extend(_BUILT.findall(line))
 
     command = [sys.executable, "-m", "bentoml", "build"]
     command += ["--platform", platform] if platform else []
     with build_context() as folder:
         try:
-            stream(command, "bentoml build", line, folder=folder, environment=variables)
+            stream(command, "bentoml build", on_line, folder=folder, environment=variables)
         except ClipstackError as error:
-            raise _explained(error) from None
-    if not found:
+            raise _explain_failure(error) from None
+    if not bentos:
         raise ClipstackError("`bentoml build` did not say what it built")
-    return str(found[-1])
+    return str(bentos[-1])
 
 
-def _explained(error: ClipstackError) -> ClipstackError:
-    """uv's error of packages it can't get names no way out; this does."""
+def _explain_failure(error: ClipstackError) -> ClipstackError:
+    """The error of a build with a hint what to do, where packages could not be locked."""
     if "Failed to lock" not in error.hint:
         return error
     return PrerequisiteError(
-        "the packages of the image can't be had: " + _cause(error.hint), hint=_CPU_HINT
+        "the packages of the image can't be fetched: " + _lock_error(error.hint), hint=_CPU_HINT
     )
 
 
@@ -217,20 +208,20 @@ _CPU_HINT = (
 )
 
 
-def _cause(output: str) -> str:
+def _lock_error(output: str) -> str:
     lines = [line.strip() for line in output.splitlines()]
     causes = [line for line in lines if re.match(r"(error|cause|Caused by|×|╰|├)", line)]
     return "; ".join(line.lstrip("×╰├─▶ ") for line in causes[:3]) or lines[0]
 
 
 def _refuse_cuda(bento: str) -> None:
-    """An image for the CPU with 4 GB of CUDA in it is a mistake, unless it was asked for."""
+    """Delete a bento for the CPU that would have 4 GB of CUDA in its image."""
     import bentoml
 
-    asked = os.environ.get("UV_TORCH_BACKEND", "cpu")
+    backend = os.environ.get("UV_TORCH_BACKEND", "cpu")
     locked = Path(bentoml.get(bento).path, "env", "python", "requirements.txt").read_text("utf-8")
-    packages = sorted({found.group() for found in map(_CUDA.match, locked.splitlines()) if found})
-    if packages and asked == "cpu":
+    packages = sorted({match.group() for match in map(_CUDA.match, locked.splitlines()) if match})
+    if packages and backend == "cpu":
         bentoml.delete(bento)
         raise PrerequisiteError(
             f"PyTorch would come with {len(packages)} packages of CUDA ({packages[0]} and others): "
@@ -241,17 +232,17 @@ def _refuse_cuda(bento: str) -> None:
 
 def _containerize(bento: str, tag: str, platform: str | None, events: Events) -> None:
     events.stage("bentoml containerize")
-    ahead = dict(_STEPS)
+    remaining = dict(_STEPS)
 
-    def line(text: str) -> None:
-        events.line(text)
-        for pattern in [pattern for pattern in ahead if re.match(r"#\d+ " + pattern, text)]:
-            events.step(ahead.pop(pattern))
+    def on_line(line: str) -> None:
+        events.detail(line)
+        for pattern in [pattern for pattern in remaining if re.match(r"#\d+ " + pattern, line)]:
+            events.step(remaining.pop(pattern))
 
     arguments = ["containerize", bento, "-t", tag]
     arguments += ["--opt", f"platform={platform}"] if platform else []
     command = [sys.executable, "-m", "bentoml", *arguments]
-    events.line(f"$ bentoml {' '.join(arguments)}")
-    # Drawn progress would come through the pipe as control characters.
-    variables = environment(BUILDKIT_PROGRESS="plain")
-    stream(command, "bentoml containerize", line, environment=variables)
+    events.detail(f"$ bentoml {' '.join(arguments)}")
+    # Other progress has control characters, in a pipe too.
+    variables = bentoml_environment(BUILDKIT_PROGRESS="plain")
+    stream(command, "bentoml containerize", on_line, environment=variables)

@@ -1,4 +1,4 @@
-"""This installation of clipstack in, the folder that `bentoml` builds and serves from out."""
+"""The folder and the variables that `bentoml` builds and serves with."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from clipstack.errors import ClipstackError
 _FILES = ("service.py", "bentofile.yaml")
 
 
-def home() -> Path:
-    """The folder that holds service.py and bentofile.yaml: in the package, or of the clone.
+def service_folder() -> Path:
+    """The folder with service.py and bentofile.yaml: in the package, or the repository's.
 
     Raises:
         ClipstackError: they are in neither.
@@ -31,11 +31,11 @@ def home() -> Path:
 
 @contextmanager
 def build_context() -> Iterator[Path]:
-    """A folder with what the bento is made of, and nothing else; removed at the end."""
+    """A folder with the files that the bento is built from, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="clipstack-build-") as name:
         folder = Path(name).resolve()
         for file in _FILES:
-            shutil.copyfile(home() / file, folder / file)
+            shutil.copyfile(service_folder() / file, folder / file)
         shutil.copytree(
             Path(__file__).parent.parent,
             folder / "clipstack",
@@ -44,16 +44,16 @@ def build_context() -> Iterator[Path]:
         yield folder
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Our variables and `more` for a `bentoml` process, which is to tell nobody what it does."""
+def bentoml_environment(**more: str) -> dict[str, str]:
+    """The variables of a `bentoml` process: this process's and `more`, with telemetry off."""
     return os.environ | {"BENTOML_DO_NOT_TRACK": "True", "COLUMNS": "200"} | more
 
 
-def uv_settings(given: Mapping[str, str]) -> dict[str, str]:
-    """What uv needs to lock PyTorch's CPU build.
+def uv_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables with which uv locks PyTorch's CPU build.
 
-    uv does not read pip's settings, so those of `given` are handed on where uv has none of its
-    own. Where nothing says where packages come from, uv is told to look for PyTorch's CPU build.
+    uv does not read pip's settings, so they are passed on where `variables` has none of uv's own.
+    Without either, uv takes PyTorch's CPU build from PyTorch's own index.
     """
     names = {
         "PIP_FIND_LINKS": "UV_FIND_LINKS",
@@ -61,9 +61,9 @@ def uv_settings(given: Mapping[str, str]) -> dict[str, str]:
         "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
     }
     own = ("UV_TORCH_BACKEND", "UV_INDEX", "UV_INDEX_URL", *names.values())
-    if any(given.get(name) for name in own):
+    if any(variables.get(name) for name in own):
         return {}
-    found = {uv: given[pip] for pip, uv in names.items() if given.get(pip)}
-    if "UV_FIND_LINKS" in found:
-        found["UV_FIND_LINKS"] = ",".join(found["UV_FIND_LINKS"].split())
-    return found or {"UV_TORCH_BACKEND": "cpu"}
+    passed_on = {uv: variables[pip] for pip, uv in names.items() if variables.get(pip)}
+    if "UV_FIND_LINKS" in passed_on:
+        passed_on["UV_FIND_LINKS"] = ",".join(passed_on["UV_FIND_LINKS"].split())
+    return passed_on or {"UV_TORCH_BACKEND": "cpu"}

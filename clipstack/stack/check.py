@@ -1,4 +1,4 @@
-"""What was looked at before a stack starts, or by `doctor`, and what to do about it."""
+"""The result of one check, before a stack starts or by `doctor`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How a check ended: fine, worth knowing, or in the way."""
+    """How a check ended: all is well, a warning, or something can't work."""
 
     OK = "ok"
     WARN = "warn"
@@ -16,12 +16,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what, in a word or two: "Docker", "port 19530".
-        message: what was found.
-        fix: what to type or change, for all that is not OK.
+        name: what was checked, in a word or two: "Docker", "port 19530".
+        message: what it found.
+        fix: what to type or change, unless the level is OK.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A stack's variables in; `docker compose` run with exactly these out."""
+"""`docker compose`, run with a stack's variables and no others."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from clipstack.errors import ClipstackError, PrerequisiteError
 from clipstack.settings import stack_variables
 from clipstack.stack.services import EXTERNAL_S3, GPUS, StackService
-from clipstack.stack.subprocesses import Background, stream
+from clipstack.stack.subprocesses import BackgroundProcess, stream
 
-# What compose says when it gives up on a service that may yet come.
-_IMPATIENT = re.compile(r"dependency failed to start|is unhealthy|exited \(\d+\)")
-_EXPLAINED = (
+# What compose prints when it gives up on a service that may still become ready.
+_RETRYABLE = re.compile(r"dependency failed to start|is unhealthy|exited \(\d+\)")
+_KNOWN_FAILURES = (
     (
         r"port is already allocated|address already in use",
-        "a port of the stack was taken meanwhile",
-        "`clipstack up` names it, and who holds it.",
+        "a port of the stack is in use by now",
+        "`clipstack up` names it, and what holds it.",
     ),
     (
         r'could not select device driver "?nvidia|nvidia-container',
@@ -32,86 +32,82 @@ _EXPLAINED = (
         "Fetch it elsewhere and `docker load` it, or name another one: for example "
         "CLIPSTACK_MILVUS_IMAGE=registry.example.com/milvus:v2.6.25.",
     ),
-    (r"no space left on device", "the disk is full", "`docker system df` shows what takes it."),
+    (r"no space left on device", "the disk is full", "`docker system df` shows what uses it."),
 )
 
 
 def files(values: Mapping[str, str]) -> list[Path]:
-    """compose.yaml, and the overlays that the variables ask for."""
+    """compose.yaml, and the overlays that the variables need."""
     folder = stack_variables.compose_folder()
-    found = [folder / "compose.yaml"]
-    found += [folder / "compose.gpu.yaml"] if values.get(GPUS) else []
-    found += [folder / "compose.external-s3.yaml"] if values.get(EXTERNAL_S3) else []
-    return found
+    names = ["compose.yaml"]
+    names += ["compose.gpu.yaml"] if values.get(GPUS) else []
+    names += ["compose.external-s3.yaml"] if values.get(EXTERNAL_S3) else []
+    return [folder / name for name in names]
 
 
 def environment(values: Mapping[str, str]) -> dict[str, str]:
-    """All variables of a compose process: nothing of the caller's may change the stack."""
-    kept = {
+    """All variables of a compose process; none of the caller's that would change the stack."""
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CLIPSTACK_", "COMPOSE_"))
     }
-    given = {name: value for name, value in values.items() if value}
-    return kept | given | {"COMPOSE_DISABLE_ENV_FILE": "1", "COMPOSE_ANSI": "never"}
+    stack = {name: value for name, value in values.items() if value}
+    return inherited | stack | {"COMPOSE_DISABLE_ENV_FILE": "1", "COMPOSE_ANSI": "never"}
 
 
 def up(
     project: str,
     values: Mapping[str, str],
     services: Sequence[StackService],
-    line: Callable[[str], None],
-) -> Background:
+    on_line: Callable[[str], None],
+) -> BackgroundProcess:
     """Start `docker compose up -d` for these services."""
-    profiles = [f"--profile={one.name}" for one in services if one.optional]
-    names = [one.name for one in services]
-    command = _command(project, values, *profiles, "up", "--detach", "--no-build", *names)
-    return Background(command, "docker compose up", line, environment=environment(values))
+    command = _command(project, values, services, "up", "--detach", "--no-build")
+    return BackgroundProcess(command, "docker compose up", on_line, environment=environment(values))
 
 
 def pull(
     project: str,
     values: Mapping[str, str],
     services: Sequence[StackService],
-    line: Callable[[str], None],
+    on_line: Callable[[str], None],
 ) -> None:
-    """Fetch the services' images, newer ones of the same tag included.
+    """Fetch the services' images, also where an older image has the same tag.
 
     Raises:
-        PrerequisiteError: an image can't be had.
+        PrerequisiteError: an image can't be fetched.
         ClipstackError: compose failed; the hint has its last lines.
     """
-    profiles = [f"--profile={one.name}" for one in services if one.optional]
-    names = [one.name for one in services]
-    command = _command(project, values, *profiles, "pull", *names)
+    command = _command(project, values, services, "pull")
     try:
-        stream(command, "docker compose pull", line, environment=environment(values))
+        stream(command, "docker compose pull", on_line, environment=environment(values))
     except ClipstackError as error:
-        raise explained(error) from None
+        raise explain_failure(error) from None
 
 
-def is_impatient(error: ClipstackError) -> bool:
+def is_retryable(error: ClipstackError) -> bool:
     """Whether compose gave up only because a service was not ready at once."""
-    return bool(_IMPATIENT.search(error.hint))
+    return bool(_RETRYABLE.search(error.hint))
 
 
-def explained(error: ClipstackError) -> ClipstackError:
-    """Compose's error with what to do about it, where that is known."""
-    last = [line.strip() for line in error.hint.splitlines()]
-    for pattern, message, hint in _EXPLAINED:
-        said = [line for line in last if re.search(pattern, line, re.IGNORECASE)]
-        if said:
-            return PrerequisiteError(f"{message}: {said[-1][:300]}", hint=hint)
-    return ClipstackError(error.message, hint="\n".join(last[-8:]), code=error.code)
+def explain_failure(error: ClipstackError) -> ClipstackError:
+    """Compose's error with a hint what to do, where its cause is known."""
+    lines = [line.strip() for line in error.hint.splitlines()]
+    for pattern, message, hint in _KNOWN_FAILURES:
+        matches = [line for line in lines if re.search(pattern, line, re.IGNORECASE)]
+        if matches:
+            return PrerequisiteError(f"{message}: {matches[-1][:300]}", hint=hint)
+    return ClipstackError(error.message, hint="\n".join(lines[-8:]), code=error.code)
 
 
-def _command(project: str, values: Mapping[str, str], *arguments: str) -> list[str]:
-    named = [f"--file={file}" for file in files(values)]
+def _command(
+    project: str, values: Mapping[str, str], services: Sequence[StackService], *arguments: str
+) -> list[str]:
     return [
-        "docker",
-        "compose",
-        "--progress=plain",
-        f"--project-name={project}",
-        *named,
+        *("docker", "compose", "--progress=plain", f"--project-name={project}"),
+        *(f"--file={file}" for file in files(values)),
+        *(f"--profile={service.name}" for service in services if service.optional),
         *arguments,
+        *(service.name for service in services),
     ]

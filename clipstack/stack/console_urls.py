@@ -1,4 +1,4 @@
-"""A service in, the address of its page for a browser out."""
+"""Addresses of the services' pages for a browser."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from collections.abc import Mapping
 from clipstack.errors import NotFoundError, UnreachableError
 from clipstack.settings import stack_variables
 from clipstack.stack import containers
-from clipstack.stack.teardown import existing
+from clipstack.stack.teardown import require_containers
 
 _SECONDS = 5.0
 
 
 def console_url(project: str, values: Mapping[str, str], service: str) -> str:
-    """Where a service that runs has a page.
+    """The URL of a running service's page.
 
     Raises:
         NotFoundError: there is no such service, or it has no page.
-        UnreachableError: it does not run.
+        UnreachableError: it is not running.
         PrerequisiteError: Docker can't be used.
     """
     client = containers.client()
-    container = existing(client, project, [service])[service]
+    container = require_containers(client, project, [service])[service]
     if container.state != "running":
         raise UnreachableError(
             f"{service} is not running", hint=f"`clipstack up {service}` starts it."
         )
-    addresses = stack_variables.addresses(values)
+    urls = stack_variables.service_urls(values)
     if service in ("bentoml", "attu"):
-        return f"{addresses[service]}/"
-    if service == "milvus" and _answers(f"{addresses['health']}/webui/"):
-        return f"{addresses['health']}/webui/"
+        return f"{urls[service]}/"
+    if service == "milvus" and _answers(f"{urls['health']}/webui/"):
+        return f"{urls['health']}/webui/"
     hint = "bentoml, and attu after `clipstack up --attu`, have one."
     if service == "milvus":
         hint = f"Milvus has one from 2.5 on. {hint}"

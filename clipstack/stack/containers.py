@@ -1,4 +1,8 @@
-"""Docker's engine in, the state of a stack's containers out."""
+"""Docker containers of a stack.
+
+The only module that imports Docker's library. Others call it through the client from here, and get
+its errors as clipstack's.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +16,31 @@ from typing import TYPE_CHECKING, Any
 from clipstack.errors import ClipstackError, PrerequisiteError
 
 if TYPE_CHECKING:
-    from docker import DockerClient
+    from docker import DockerClient as DockerClient
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 _SECONDS = 10
+_DAEMON_DOWN = (
+    *("cannot connect", "refused", "filenotfounderror", "no such file"),
+    "is the docker daemon running",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container of a stack, as the engine sees it.
+    """One container of a stack.
 
     Attributes:
         service: its name in compose.yaml.
-        image: the image's name and tag; image_id: which one that was.
+        image: the image's name and tag.
+        image_id: the image that this name meant when the container was created.
         state: created, running, paused, restarting, exited, removing or dead.
-        health: healthy, starting, unhealthy, or "" where nothing checks it.
-        exit_code: of its last end; oom_killed: the engine ended it for its memory.
+        health: healthy, starting, unhealthy, or "" without a health check.
+        exit_code: of its last exit.
+        oom_killed: whether it was killed for its use of memory.
         started_at: when it last started, RFC 3339 in UTC.
-        volumes: names of the volumes it has.
+        volumes: names of its volumes.
     """
 
     id: str
@@ -48,20 +58,25 @@ class Container:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the engine has nothing against it."""
+        """Whether it runs and its health check, if it has one, passes."""
         return is_ready(self.state, self.health)
 
 
 def is_ready(state: str, health: str) -> bool:
-    """Whether a container runs and its health check, if it has one, is content."""
+    """Whether a container in this state and health is ready."""
     return state == "running" and health in ("", "healthy")
 
 
+def preload() -> None:
+    """Import Docker's library, so that the first call of `client` takes no time for that."""
+    import docker  # noqa: F401
+
+
 def client(seconds: float = _SECONDS) -> DockerClient:
-    """A client on the engine that `docker` would use: DOCKER_HOST, else the current context.
+    """A client of the daemon that `docker` would use: DOCKER_HOST, else the current context.
 
     Args:
-        seconds: to wait for each answer.
+        seconds: to wait for each response.
 
     Raises:
         PrerequisiteError: Docker is not installed or not running, or this user may not use it.
@@ -69,25 +84,24 @@ def client(seconds: float = _SECONDS) -> DockerClient:
     import docker
     from docker.errors import DockerException
 
-    host = os.environ.get("DOCKER_HOST")
     environment: dict[str, str] = dict(os.environ)
-    if not host and (context := _context_host()):
-        environment["DOCKER_HOST"] = context
+    if not os.environ.get("DOCKER_HOST") and (host := _context_host()):
+        environment["DOCKER_HOST"] = host
     try:
-        found = docker.from_env(timeout=int(seconds), environment=environment)
-        found.ping()
+        connected = docker.from_env(timeout=int(seconds), environment=environment)
+        connected.ping()
     except (DockerException, OSError) as error:
-        raise trouble(str(error)) from None
-    return found
+        raise docker_error(str(error)) from None
+    return connected
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """What the engine says in between, as errors of ours; a context manager or a decorator.
+def translate_errors() -> Iterator[None]:
+    """Raise errors of Docker's library as clipstack's; a context manager or a decorator.
 
     Raises:
         PrerequisiteError: Docker can't be used any more.
-        ClipstackError: it refused what it was asked for.
+        ClipstackError: it refused a request.
     """
     from docker.errors import APIError, DockerException
 
@@ -98,30 +112,17 @@ def translated() -> Iterator[None]:
             f"Docker refused: {error.explanation or error}", hint="`clipstack status` says more."
         ) from None
     except DockerException as error:
-        raise trouble(str(error)) from None
+        raise docker_error(str(error)) from None
     except OSError as error:
         if not type(error).__module__.startswith("requests"):
             raise
-        raise trouble(str(error)) from None
+        raise docker_error(str(error)) from None
 
 
-def is_local() -> bool:
-    """Whether the engine is on this machine, so that its ports and files are this machine's."""
-    host = os.environ.get("DOCKER_HOST") or _context_host()
-    return not host or host.startswith(("unix:", "npipe:"))
-
-
-def containers(found: DockerClient, project: str) -> dict[str, Container]:
-    """The containers of the stack called `project`, by service; one-off ones are left out."""
-    label = {"label": [f"{PROJECT_LABEL}={project}", "com.docker.compose.oneoff=False"]}
-    listed = [_container(one["Id"], found) for one in found.api.containers(all=True, filters=label)]
-    return {one.service: one for one in listed if one}
-
-
-def trouble(said: str) -> PrerequisiteError:
-    """What is wrong with Docker, from what it or its client said."""
-    said = " ".join(said.split())
-    lower = said.lower()
+def docker_error(message: str) -> PrerequisiteError:
+    """The error for a message by which Docker, or its client, says that it can't be used."""
+    message = " ".join(message.split())
+    lower = message.lower()
     if "permission denied" in lower or "permissionerror" in lower:
         return PrerequisiteError(
             "this user may not use Docker",
@@ -131,23 +132,20 @@ def trouble(said: str) -> PrerequisiteError:
         return PrerequisiteError(
             "Docker is not installed", hint="Install Docker Engine or Docker Desktop."
         )
-    if any(
-        word in lower
-        for word in (
-            "cannot connect",
-            "refused",
-            "filenotfounderror",
-            "no such file",
-            "is the docker daemon running",
-        )
-    ):
+    if any(words in lower for words in _DAEMON_DOWN):
         return PrerequisiteError(
             "Docker is not running",
             hint="Start Docker Desktop, or type `sudo systemctl start docker`.",
         )
     if "timed out" in lower:
-        return PrerequisiteError("Docker's engine gives no answer", hint="Restart Docker.")
-    return PrerequisiteError(f"Docker can't be used: {said[:300]}", hint="See `docker version`.")
+        return PrerequisiteError("Docker does not answer", hint="Restart Docker.")
+    return PrerequisiteError(f"Docker can't be used: {message[:300]}", hint="See `docker version`.")
+
+
+def is_local() -> bool:
+    """Whether Docker runs on this machine, so that its ports and files are this machine's."""
+    host = os.environ.get("DOCKER_HOST") or _context_host()
+    return not host or host.startswith(("unix:", "npipe:"))
 
 
 def _context_host() -> str:
@@ -156,29 +154,60 @@ def _context_host() -> str:
     try:
         context = ContextAPI.get_current_context()
         return str(context.Host or "") if context and context.Name != "default" else ""
-    except Exception:  # a context file of another kind is no reason to fail
+    except Exception:  # a broken context file is no reason to fail
         return ""
 
 
-def _container(key: str, found: DockerClient) -> Container | None:
+def list_containers(client: DockerClient, project: str) -> dict[str, Container]:
+    """The containers of a stack by service, without those of `docker compose run`."""
+    labels = {"label": [f"{PROJECT_LABEL}={project}", "com.docker.compose.oneoff=False"]}
+    listed = client.api.containers(all=True, filters=labels)
+    inspected = [_inspect(client, entry["Id"]) for entry in listed]
+    return {container.service: container for container in inspected if container}
+
+
+def _inspect(client: DockerClient, container_id: str) -> Container | None:
     from docker.errors import NotFound
 
     try:
-        facts: Mapping[str, Any] = found.api.inspect_container(key)
+        attributes: Mapping[str, Any] = client.api.inspect_container(container_id)
     except NotFound:  # removed since it was listed
         return None
-    state, config = facts["State"], facts["Config"]
+    state, config = attributes["State"], attributes["Config"]
+    mounts = attributes.get("Mounts") or []
     return Container(
-        id=key,
+        id=container_id,
         service=config["Labels"].get(SERVICE_LABEL, ""),
-        name=facts["Name"].lstrip("/"),
+        name=attributes["Name"].lstrip("/"),
         image=config["Image"],
-        image_id=facts["Image"],
+        image_id=attributes["Image"],
         state=state["Status"],
         health=(state.get("Health") or {}).get("Status", ""),
         exit_code=int(state["ExitCode"]),
         oom_killed=bool(state.get("OOMKilled")),
-        restarts=int(facts.get("RestartCount", 0)),
+        restarts=int(attributes.get("RestartCount", 0)),
         started_at=state["StartedAt"],
-        volumes=tuple(one["Name"] for one in facts.get("Mounts") or [] if one.get("Name")),
+        volumes=tuple(mount["Name"] for mount in mounts if mount.get("Name")),
     )
+
+
+def stop_container(client: DockerClient, container: Container, seconds: int) -> None:
+    """Stop a container, and kill it after `seconds`; nothing to do if it has been removed."""
+    from docker.errors import NotFound
+
+    try:
+        if container.state == "paused":
+            client.api.unpause(container.id)
+        client.api.stop(container.id, timeout=seconds)
+    except NotFound:
+        pass
+
+
+def image_id(client: DockerClient, image: str) -> str:
+    """The id of the image that a name with a tag means; "" if it is not on Docker's machine."""
+    from docker.errors import DockerException
+
+    try:
+        return str(client.api.inspect_image(image)["Id"])
+    except DockerException:
+        return ""

@@ -1,65 +1,82 @@
-"""The `docker` program in; what is wrong with it, or facts of its engine and images, out."""
+"""The `docker` program."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clipstack.errors import ClipstackError, PrerequisiteError
-from clipstack.stack.containers import trouble
+from clipstack.stack.containers import docker_error
 
 _SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class DockerEngine:
-    """A running Docker engine: its version, and its machine as Docker names it ("amd64")."""
+class DockerServer:
+    """Docker's daemon: its version, and its machine's architecture as Docker names it ("amd64")."""
 
     version: str
     architecture: str
 
 
-def docker_engine() -> DockerEngine:
-    """The engine that `docker` reaches.
+def docker_server() -> DockerServer:
+    """The daemon that `docker` reaches.
 
     Raises:
-        PrerequisiteError: docker is not installed, its engine is not running or does not answer,
+        PrerequisiteError: docker is not installed, its daemon is not running or does not answer,
             or this user may not use it.
     """
     if not shutil.which("docker"):
-        raise _trouble("")
-    done = _docker("version", "--format", "{{json .Server}}")
-    if done is None:
-        raise _trouble("timed out")
-    if done.returncode:
-        raise _trouble(done.stderr)
-    facts = json.loads(done.stdout)
-    return DockerEngine(str(facts.get("Version", "")), str(facts.get("Arch", "")))
+        raise _unusable("")
+    process = run_docker("version", "--format", "{{json .Server}}")
+    if process is None:
+        raise _unusable("timed out")
+    if process.returncode:
+        raise _unusable(process.stderr)
+    server = json.loads(process.stdout)
+    return DockerServer(str(server.get("Version", "")), str(server.get("Arch", "")))
 
 
 def image_bytes(tag: str) -> int:
     """Size of an image, in bytes.
 
     Raises:
-        ClipstackError: there is no such image.
+        ClipstackError: Docker has no such image.
     """
-    done = _docker("image", "inspect", "--format", "{{.Size}}", tag)
-    if done is None or done.returncode:
-        raise ClipstackError(f"there is no image {tag} in Docker's engine")
-    return int(done.stdout)
+    process = run_docker("image", "inspect", "--format", "{{.Size}}", tag)
+    if process is None or process.returncode:
+        raise ClipstackError(f"Docker has no image {tag}")
+    return int(process.stdout)
 
 
-def _docker(*arguments: str) -> subprocess.CompletedProcess[str] | None:
+def run_docker(
+    *arguments: str, seconds: float = _SECONDS, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str] | None:
+    """Run `docker` to its end.
+
+    Args:
+        seconds: until it is killed.
+        environment: all of its variables; None for this process's own.
+
+    Returns:
+        Its exit code and output; None if it can't be started, or was killed.
+    """
     try:
         return subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=_SECONDS
+            ["docker", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
         )
-    except subprocess.TimeoutExpired:
+    except (OSError, subprocess.TimeoutExpired):
         return None
 
 
-def _trouble(said: str) -> PrerequisiteError:
-    found = trouble(said)
-    return PrerequisiteError(found.message, hint=f"{found.hint} Or add --no-containerize.")
+def _unusable(message: str) -> PrerequisiteError:
+    error = docker_error(message)
+    return PrerequisiteError(error.message, hint=f"{error.hint} Or add --no-containerize.")

@@ -1,4 +1,4 @@
-"""A stack's name and variables in; its services started, and tried, out."""
+"""Starting a stack, and testing that it works."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
+from clipstack.events import Events
 from clipstack.settings import stack_variables, targets
-from clipstack.stack import compose, containers, preflight, round_trip
+from clipstack.stack import compose, containers, preflight, smoke_test
 from clipstack.stack.containers import Container
-from clipstack.stack.readiness import Events, Progress, Wait
-from clipstack.stack.round_trip import Encoded, Searched
+from clipstack.stack.readiness import ReadinessWaiter, ServiceProgress
 from clipstack.stack.services import SERVICES, StackService
-from clipstack.stack.teardown import existing, halt
+from clipstack.stack.smoke_test import EncodeTest, SearchTest
+from clipstack.stack.teardown import require_containers, stop_containers
 
-if TYPE_CHECKING:
-    from docker import DockerClient
+Step = Callable[[Mapping[str, Container]], bool]
+"""What is left to do to start the containers, given those there are; whether it is all done."""
 
 _LEAST_SECONDS = 10.0
 _MILVUS_ROOT = "root:Milvus"  # Milvus' own first user
@@ -29,35 +29,35 @@ _PASSWORD = (
 
 
 @dataclass(slots=True)
-class Started:
+class StartResult:
     """What `up`, `start` or `restart` did.
 
     Attributes:
-        progress: each service, as it is now.
-        changed: whether a container was made or started.
-        seconds: it all took.
-        encoded, searched: the round trips that were tried, None for those that were not.
+        services: their progress.
+        changed: whether a container was created or started.
+        seconds: for all of it.
+        encoded, searched: the smoke tests at the end, None for those that did not run.
     """
 
     project: str
-    addresses: dict[str, str]
-    progress: list[Progress] = field(default_factory=list)
+    urls: dict[str, str]
+    services: list[ServiceProgress] = field(default_factory=list)
     changed: bool = False
     seconds: float = 0.0
-    encoded: Encoded | None = None
-    searched: Searched | None = None
+    encoded: EncodeTest | None = None
+    searched: SearchTest | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How to wait and what to try at the end.
+class StartOptions:
+    """How to start a stack.
 
     Attributes:
-        timeout: seconds for everything.
-        wait: False returns once the containers are started.
-        pull: fetch images first.
-        milvus_token: what Milvus asks for, or "".
-        collection: the one to search in, where it is there.
+        timeout: seconds for all of it.
+        wait: whether to wait until the services are ready, and test them.
+        pull: whether to fetch images first.
+        milvus_token: user:password or an API key of Milvus, or "".
+        collection: the collection that the smoke test searches, if it exists.
     """
 
     timeout: float = 300.0
@@ -67,78 +67,78 @@ class Way:
     collection: str = ""
 
 
-@containers.translated()
+@containers.translate_errors()
 def up(
     project: str,
     values: Mapping[str, str],
     services: Sequence[StackService],
     events: Events,
-    way: Way,
-) -> Started:
-    """Make and start what is not as the variables want it, and wait until it answers.
+    options: StartOptions,
+) -> StartResult:
+    """Create and start the containers that differ from the variables, and wait until they answer.
 
-    The variables are written down first, with credentials that are made where there are none.
+    The variables are saved first, with new credentials where there are none.
 
     Raises:
-        PrerequisiteError: Docker or an image can't be had.
+        PrerequisiteError: Docker can't be used, or an image can't be fetched.
         ClipstackError: it is not ready in time (exit code 124), Ctrl-C was pressed (130), or
             compose failed.
     """
     client = containers.client()
     stack_variables.write(project, values)
-    full = _complete(project, values)
-    wait = Wait(client, project, services, events, way.timeout)
-    if way.pull:
+    values = _with_credentials(project, values)
+    waiter = ReadinessWaiter(client, project, services, events, options.timeout)
+    if options.pull:
         events.stage("Fetching images")
-        wanted = [one for one in services if not preflight.is_made_here(one, full)]
-        compose.pull(project, full, wanted, events.line)
+        pulled = [one for one in services if not preflight.is_built_locally(one, values)]
+        compose.pull(project, values, pulled, events.detail)
     events.stage("Starting")
-    before = _identities(containers.containers(client, project))
+    before = _starts(containers.list_containers(client, project))
     _unpause(client, project, services)
-    step = _Compose(project, full, services, events)
+    step = _ComposeUp(project, values, services, events)
     try:
-        _wait(wait, step, way)
+        _wait(waiter, step, options)
     finally:
-        step.end()
-    return _finish(client, project, full, wait, events, way, before)
+        step.terminate()
+    return _finish(client, project, values, waiter, events, options, before)
 
 
-@containers.translated()
+@containers.translate_errors()
 def start(
     project: str,
     values: Mapping[str, str],
     names: Sequence[str],
     events: Events,
-    way: Way,
+    options: StartOptions,
     *,
     stop_first: bool = False,
-) -> Started:
-    """Start containers that are there, those first that others depend on, and wait.
+) -> StartResult:
+    """Start existing containers, each after those it depends on, and wait until they answer.
 
     Args:
-        names: of services; all of them for none.
-        stop_first: stop them before, the others first.
+        names: of services; none for all.
+        stop_first: whether to stop them before.
 
     Raises:
-        UnreachableError: there are none.
+        UnreachableError: a service has no container.
         ClipstackError: as `up`.
     """
     client = containers.client()
-    found = existing(client, project, names)
-    services = [SERVICES[name] for name in SERVICES if name in found]
-    before = _identities(found)
+    by_name = require_containers(client, project, names)
+    services = [SERVICES[name] for name in SERVICES if name in by_name]
+    before = _starts(by_name)
     if stop_first:
         events.stage("Stopping")
-        halt(client, found)
-    wait = Wait(client, project, services, events, way.timeout)
+        stop_containers(client, by_name)
+    waiter = ReadinessWaiter(client, project, services, events, options.timeout)
     events.stage("Starting")
     _unpause(client, project, services)
-    _wait(wait, _starter(client, services), way)
-    return _finish(client, project, values, wait, events, way, before)
+    _wait(waiter, _start_step(client, services), options)
+    return _finish(client, project, values, waiter, events, options, before)
 
 
 def make_current() -> bool:
-    """Make `stack` the current target; whether that is new."""
+    """Make `stack` the current target; returns whether it was another one."""
     if targets.current() == targets.STACK:
         return False
     targets.use(targets.STACK)
@@ -146,21 +146,21 @@ def make_current() -> bool:
 
 
 def leave_current() -> bool:
-    """Go back to the target `embedded` if `stack` was current; whether that was so."""
+    """Make `embedded` the current target if it is `stack`; returns whether it was."""
     if targets.current() != targets.STACK:
         return False
     targets.use(targets.EMBEDDED)
     return True
 
 
-def _complete(project: str, values: Mapping[str, str]) -> dict[str, str]:
-    """The variables with the credentials that were written down for this stack."""
+def _with_credentials(project: str, values: Mapping[str, str]) -> dict[str, str]:
+    """The variables with the credentials that are saved for this stack."""
     given = {name: value for name, value in values.items() if value}
     return {**stack_variables.variables(project, {}, {}), **given}
 
 
-class _Compose:
-    """`docker compose up`, run again where it was impatient."""
+class _ComposeUp:
+    """A step that runs `docker compose up`, again where it gave up too early."""
 
     def __init__(
         self,
@@ -169,112 +169,114 @@ class _Compose:
         services: Sequence[StackService],
         events: Events,
     ) -> None:
-        self._again = partial(compose.up, project, values, services, events.line)
-        self._running = self._again()
+        self._run = partial(compose.up, project, values, services, events.detail)
+        self._process = self._run()
 
     def __call__(self, _: Mapping[str, Container]) -> bool:
-        if self._running.is_running:
+        if self._process.is_running:
             return False
         try:
-            self._running.check()
+            self._process.wait()
         except ClipstackError as error:
-            if not compose.is_impatient(error):
-                raise compose.explained(error) from None
-            self._running = self._again()
+            if not compose.is_retryable(error):
+                raise compose.explain_failure(error) from None
+            self._process = self._run()
             return False
         return True
 
-    def end(self) -> None:
-        self._running.end()
+    def terminate(self) -> None:
+        self._process.terminate()
 
 
-def _starter(
-    client: DockerClient, services: Sequence[StackService]
-) -> Callable[[Mapping[str, Container]], bool]:
+def _start_step(client: containers.DockerClient, services: Sequence[StackService]) -> Step:
     """A step that starts each container once those it depends on are ready."""
 
-    def step(found: Mapping[str, Container]) -> bool:
-        left = False
+    def step(by_name: Mapping[str, Container]) -> bool:
+        all_started = True
         for service in services:
-            one = found.get(service.name)
-            if one is None or one.state not in ("exited", "created", "dead"):
+            container = by_name.get(service.name)
+            if container is None or container.state not in ("exited", "created", "dead"):
                 continue
-            needed = [found[name] for name in service.depends_on if name in found]
-            if all(other.is_ready for other in needed):
-                client.api.start(one.id)
-            left = True
-        return not left
+            dependencies = [by_name[name] for name in service.depends_on if name in by_name]
+            if all(dependency.is_ready for dependency in dependencies):
+                client.api.start(container.id)
+            all_started = False
+        return all_started
 
     return step
 
 
-def _wait(wait: Wait, step: Callable[[Mapping[str, Container]], bool], way: Way) -> None:
+def _wait(waiter: ReadinessWaiter, step: Step, options: StartOptions) -> None:
     try:
-        if way.wait:
-            wait.until_ready(step)
+        if options.wait:
+            waiter.wait(step)
         else:
-            _until_started(wait, step)
+            _wait_until_started(waiter, step)
     except KeyboardInterrupt:
-        raise interrupted() from None
+        raise _interrupted() from None
 
 
-def _until_started(wait: Wait, step: Callable[[Mapping[str, Container]], bool]) -> None:
-    while not step(wait.look()):
-        if not wait.left:
-            raise wait.too_late()
+def _wait_until_started(waiter: ReadinessWaiter, step: Step) -> None:
+    while not step(waiter.poll()):
+        if not waiter.seconds_left:
+            raise waiter.timeout_error()
         time.sleep(0.2)
-    wait.look()
+    waiter.poll()
 
 
-def interrupted() -> ClipstackError:
-    """The error after Ctrl-C."""
+def _interrupted() -> ClipstackError:
     return ClipstackError(
-        "interrupted; the services that have started go on",
-        hint="`clipstack up` goes on waiting for them, `clipstack down` stops them.",
+        "interrupted; the services that have started keep running",
+        hint="`clipstack up` continues to wait for them, `clipstack down` stops them.",
         code=ExitCode.INTERRUPTED,
     )
 
 
 def _finish(
-    client: DockerClient,
+    client: containers.DockerClient,
     project: str,
     values: Mapping[str, str],
-    wait: Wait,
+    waiter: ReadinessWaiter,
     events: Events,
-    way: Way,
+    options: StartOptions,
     before: Mapping[str, str],
-) -> Started:
-    made = Started(project, stack_variables.addresses(values), wait.services)
-    after = _identities(containers.containers(client, project))
-    made.changed = any(
-        after.get(one.service.name) != before.get(one.service.name) for one in wait.services
-    )
-    if way.wait:
+) -> StartResult:
+    result = StartResult(project, stack_variables.service_urls(values), waiter.services)
+    after = _starts(containers.list_containers(client, project))
+    names = [progress.name for progress in waiter.services]
+    result.changed = any(after.get(name) != before.get(name) for name in names)
+    if options.wait:
         try:
-            _try_it(made, values, wait, events, way)
+            _run_smoke_tests(result, names, values, waiter, events, options)
         except KeyboardInterrupt:
-            raise interrupted() from None
-    made.seconds = way.timeout - wait.left
-    return made
+            raise _interrupted() from None
+    result.seconds = options.timeout - waiter.seconds_left
+    return result
 
 
-def _try_it(made: Started, values: Mapping[str, str], wait: Wait, events: Events, way: Way) -> None:
-    names = {one.service.name for one in wait.services}
+def _run_smoke_tests(
+    result: StartResult,
+    names: Sequence[str],
+    values: Mapping[str, str],
+    waiter: ReadinessWaiter,
+    events: Events,
+    options: StartOptions,
+) -> None:
     if "bentoml" in names:
         events.stage("Encoding a text")
         token = values.get("CLIPSTACK_ENCODER_TOKEN", "")
-        made.encoded = round_trip.encode(made.addresses["bentoml"], token)
+        result.encoded = smoke_test.encode(result.urls["bentoml"], token)
     if "milvus" in names:
         events.stage("Searching in Milvus")
-        token = way.milvus_token
+        token = options.milvus_token
         if not token and values.get("CLIPSTACK_MILVUS_AUTHORIZATION") == "true":
             token = _MILVUS_ROOT
         try:
-            made.searched = round_trip.search(
-                made.addresses["milvus"],
+            result.searched = smoke_test.search(
+                result.urls["milvus"],
                 token,
-                collection=way.collection,
-                timeout=max(wait.left, _LEAST_SECONDS),
+                collection=options.collection,
+                timeout=max(waiter.seconds_left, _LEAST_SECONDS),
             )
         except UnreachableError as error:
             if not token:
@@ -282,12 +284,15 @@ def _try_it(made: Started, values: Mapping[str, str], wait: Wait, events: Events
             raise UnreachableError(error.message, hint=_PASSWORD) from None
 
 
-def _unpause(client: DockerClient, project: str, services: Sequence[StackService]) -> None:
-    names = {one.name for one in services}
-    for one in containers.containers(client, project).values():
-        if one.state == "paused" and one.service in names:
-            client.api.unpause(one.id)
+def _unpause(
+    client: containers.DockerClient, project: str, services: Sequence[StackService]
+) -> None:
+    names = {service.name for service in services}
+    for name, container in containers.list_containers(client, project).items():
+        if container.state == "paused" and name in names:
+            client.api.unpause(container.id)
 
 
-def _identities(found: Mapping[str, Container]) -> dict[str, str]:
-    return {name: f"{one.id} {one.started_at}" for name, one in found.items()}
+def _starts(by_name: Mapping[str, Container]) -> dict[str, str]:
+    """What differs after each start of a container, by service."""
+    return {name: f"{container.id} {container.started_at}" for name, container in by_name.items()}

@@ -1,4 +1,4 @@
-"""A stack's variables in; what starting it would do, without doing it, out."""
+"""What starting a stack would do."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Plan:
     """What `up` would do.
 
     Attributes:
-        actions: what would become of each service, in words.
+        actions: what would happen to each service, in words.
         changed: variables that differ from their defaults; secrets only as "(set)".
-        files: of compose that would be used.
+        files: the Compose files that would be used.
     """
 
     project: str
@@ -34,22 +34,23 @@ class Plan:
 def plan(
     project: str, values: Mapping[str, str], services: Sequence[StackService], checks: list[Check]
 ) -> Plan:
-    """What `up` would do with these checks behind it.
+    """What `up` would do after these checks.
 
     Raises:
         PrerequisiteError: Docker can't be used.
     """
     client = containers.client()
-    there = containers.containers(client, project)
-    ids = preflight.image_ids(client, values, services)
+    by_name = containers.list_containers(client, project)
 
-    def action(one: StackService) -> str:
-        if not ids[one.name]:
-            return "built" if preflight.is_made_here(one, values) else "fetched and started"
-        container = there.get(one.name)
+    def action(service: StackService) -> str:
+        image_id = containers.image_id(client, values[service.image_variable])
+        if not image_id:
+            built = preflight.is_built_locally(service, values)
+            return "built" if built else "fetched and started"
+        container = by_name.get(service.name)
         if container is None:
             return "started"
-        if container.image_id != ids[one.name]:
+        if container.image_id != image_id:
             return "replaced"
         return "left running" if container.state == "running" else "started again"
 
@@ -59,5 +60,5 @@ def plan(
         for name, value in sorted(values.items())
         if value and value != defaults.get(name) and name != stack_variables.PROJECT
     }
-    actions = {one.name: action(one) for one in services}
+    actions = {service.name: action(service) for service in services}
     return Plan(project, values, services, actions, changed, compose.files(values), checks)

@@ -1,68 +1,61 @@
-"""A port in; whether it is free, and if not, who holds it, out."""
+"""Ports of this machine: whether they are free, and what holds them."""
 
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
-from clipstack.stack.containers import PROJECT_LABEL, SERVICE_LABEL
-
-if TYPE_CHECKING:
-    from docker import DockerClient
+from clipstack import net
+from clipstack.stack import containers
+from clipstack.stack.containers import PROJECT_LABEL
 
 _FORWARDERS = ("docker-proxy", "com.docker.backend", "vpnkit", "rootlesskit")
 
 
-class Holders:
-    """Who holds the ports of this machine.
+class PortOwners:
+    """The containers and programs that hold ports of this machine.
 
     Args:
-        client: of the engine whose containers may hold some; None where there is none.
+        client: of the Docker daemon on this machine; None without Docker.
         project: the stack that is to start.
     """
 
-    def __init__(self, client: DockerClient | None, project: str) -> None:
+    def __init__(self, client: containers.DockerClient | None, project: str) -> None:
         self._project = project
         self._published: dict[int, dict[str, str]] = {}
-        for one in client.api.containers() if client else []:
-            labels = one.get("Labels") or {}
-            facts = {
-                "name": one["Names"][0].lstrip("/"),
+        for container in client.api.containers() if client else []:
+            labels = container.get("Labels") or {}
+            owner = {
+                "name": container["Names"][0].lstrip("/"),
                 "project": labels.get(PROJECT_LABEL, ""),
-                "service": labels.get(SERVICE_LABEL, ""),
             }
-            for port in one.get("Ports") or []:
+            for port in container.get("Ports") or []:
                 if port.get("PublicPort") and port.get("Type") == "tcp":
-                    self._published[int(port["PublicPort"])] = facts
+                    self._published[int(port["PublicPort"])] = owner
 
     def is_own(self, port: int) -> bool:
-        """Whether a container of the project itself holds it."""
+        """Whether a container of the stack itself holds a port."""
         return self._published.get(port, {}).get("project") == self._project
 
-    def trouble(self, address: str, port: int) -> int:
-        """0 where `address` can be listened on, else the errno of the attempt."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address.strip("[]"), port))
-            except PermissionError:  # the engine, which will open the port, may
-                return 0
-            except OSError as error:
-                return error.errno or errno.EADDRNOTAVAIL
+    def bind_error(self, address: str, port: int) -> int:
+        """The errno of an attempt to listen on a port of `address`; 0 if Docker can."""
+        try:
+            net.bound_socket(address.strip("[]"), port).close()
+        except PermissionError:  # Docker, which will open the port, may
+            return 0
+        except OSError as error:
+            return error.errno or errno.EADDRNOTAVAIL
         return 0
 
     def next_free(self, address: str, port: int, used: Collection[int]) -> int:
         """The first free port from `port` on that is not among `used`."""
         for number in range(port, 65536):
-            if number not in used and not self.trouble(address, number):
+            if number not in used and not self.bind_error(address, number):
                 return number
         return port
 
-    def who(self, port: int) -> str:
-        """The holder in words: a container and its project, a program and its process id."""
+    def describe(self, port: int) -> str:
+        """What holds a port: a container and its stack, or a program and its process id."""
         container = self._published.get(port)
         if container:
             if container["project"]:
@@ -75,18 +68,18 @@ def _program(port: int) -> str:
     import psutil
 
     try:
-        listening = psutil.net_connections("tcp")
+        connections = psutil.net_connections("tcp")
     except (psutil.Error, OSError, RuntimeError):
         return ""
-    for one in listening:
-        if one.status != psutil.CONN_LISTEN or not one.laddr or one.laddr.port != port:
+    for connection in connections:
+        if connection.status != psutil.CONN_LISTEN or not connection.laddr:
             continue
-        if one.pid is None:
+        if connection.laddr.port != port or connection.pid is None:
             continue
         try:
-            name = psutil.Process(one.pid).name()
+            name = psutil.Process(connection.pid).name()
         except psutil.Error:
             continue
         if name not in _FORWARDERS:
-            return f"{name} (process {one.pid})"
+            return f"{name} (process {connection.pid})"
     return ""

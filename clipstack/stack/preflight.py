@@ -1,6 +1,6 @@
-"""A stack's variables and services in; what is in the way of starting it out.
+"""Checks of what keeps a stack from starting.
 
-Every function returns Checks and raises nothing: what can't be looked at is left out.
+They return Checks and raise nothing: what can't be checked is left out.
 """
 
 from __future__ import annotations
@@ -9,22 +9,17 @@ import errno
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clipstack.errors import PrerequisiteError
-from clipstack.stack import containers
+from clipstack.stack import containers, docker_cli
 from clipstack.stack.check import Check, Level
-from clipstack.stack.ports import Holders
+from clipstack.stack.ports import PortOwners
 from clipstack.stack.services import Port, StackService
 from clipstack.units import format_bytes
 
-if TYPE_CHECKING:
-    from docker import DockerClient
-
-OLDEST_ENGINE = (20, 10)
+OLDEST_DOCKER = (20, 10)
 OLDEST_COMPOSE = (2, 20, 2)  # depends_on with `required: false`
 _COMPOSE_FIX = (
     "Docker Desktop has it. On Linux install the package docker-compose-plugin, or "
@@ -33,30 +28,29 @@ _COMPOSE_FIX = (
 )
 _GB = 1e9
 _DISK_WARN, _DISK_FAIL = 5 * _GB, 1 * _GB
-_SECONDS = 30.0
 
 
-@containers.translated()
-def everything(
+@containers.translate_errors()
+def all_checks(
     project: str, values: Mapping[str, str], services: Sequence[StackService]
 ) -> list[Check]:
-    """All checks. Where Docker can't be used there is only that to say."""
-    found = docker_checks()
-    found += [] if failures(found) else compose_checks()
-    if failures(found):
-        return found
-    found += resource_checks(values, services)
-    found += port_checks(project, values, services)
-    return found + image_checks(project, values, services)
+    """All checks; only those of Docker where it can't be used."""
+    checks = docker_checks()
+    checks += [] if failures(checks) else compose_checks()
+    if failures(checks):
+        return checks
+    checks += resource_checks(values, services)
+    checks += port_checks(project, values, services)
+    return checks + image_checks(project, values, services)
 
 
 def failures(checks: Iterable[Check]) -> list[Check]:
-    """Those that are in the way."""
+    """The checks that failed."""
     return [check for check in checks if check.level is Level.FAIL]
 
 
 def docker_checks() -> list[Check]:
-    """Docker is installed, running, open to this user, and not too old."""
+    """Docker is installed, running, usable by this user, and new enough."""
     name = "Docker"
     try:
         client = containers.client()
@@ -67,33 +61,32 @@ def docker_checks() -> list[Check]:
             Check(
                 name,
                 Level.FAIL,
-                "the program `docker` is not on PATH, though its engine runs",
+                "the program `docker` is not on PATH, though Docker is running",
                 "Install Docker's command line, with its plugin Compose.",
             )
         ]
     version = str(client.version().get("Version", ""))
-    if _numbers(version) < OLDEST_ENGINE:
+    if _numbers(version) < OLDEST_DOCKER:
         return [
             Check(
                 name,
                 Level.FAIL,
                 f"Docker {version} is too old",
-                f"Install {_dotted(OLDEST_ENGINE)} or newer: https://docs.docker.com/engine/install/",
+                f"Install {_dotted(OLDEST_DOCKER)} or newer: https://docs.docker.com/engine/install/",
             )
         ]
     return [Check(name, Level.OK, f"Docker {version} is running")]
 
 
 def compose_checks() -> list[Check]:
-    """Compose v2 is there and not too old."""
+    """Compose is installed and new enough."""
     name = "Compose"
     if not shutil.which("docker"):
         return []
-    line = ["docker", "compose", "version", "--format", "json"]
+    process = docker_cli.run_docker("compose", "version", "--format", "json")
     try:
-        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=_SECONDS)
-        version = str(json.loads(done.stdout)["version"])
-    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+        version = str(json.loads(process.stdout if process else "")["version"])
+    except (ValueError, KeyError, TypeError):
         return [Check(name, Level.FAIL, "`docker compose` is not installed", _COMPOSE_FIX)]
     if _numbers(version) < OLDEST_COMPOSE:
         oldest = _dotted(OLDEST_COMPOSE)
@@ -109,62 +102,65 @@ def compose_checks() -> list[Check]:
 
 
 def resource_checks(values: Mapping[str, str], services: Sequence[StackService]) -> list[Check]:
-    """Memory of the engine's machine, and room where it keeps images and volumes."""
+    """Memory of Docker's machine, and free space where it keeps images and volumes."""
     client = _client()
     if client is None:
         return []
-    facts = client.info()
-    found = []
-    there = int(facts.get("MemTotal", 0))
+    info = client.info()
+    checks = []
+    total = int(info.get("MemTotal", 0))
     text = values.get("CLIPSTACK_BENTOML_WORKERS", "")
     workers = int(text) if text.isdecimal() else 1
-    needed = sum(one.needs * (workers if one.name == "bentoml" else 1) for one in services)
-    if there:
-        found.append(_memory(there, needed))
-    root = Path(str(facts.get("DockerRootDir", "")))
+    needed = sum(
+        service.memory_needed * (workers if service.name == "bentoml" else 1)
+        for service in services
+    )
+    if total:
+        checks.append(_memory(total, needed))
+    root = Path(str(info.get("DockerRootDir", "")))
     if containers.is_local() and root.is_absolute() and root.exists():
-        found.append(_disk(root))
-    return found
+        checks.append(_disk(root))
+    return checks
 
 
-def _memory(there: int, needed: int) -> Check:
-    said = f"Docker has {format_bytes(there)}, the services work with about {format_bytes(needed)}"
-    if there >= needed:
-        return Check("memory", Level.OK, said)
+def _memory(total: int, needed: int) -> Check:
+    message = f"Docker has {format_bytes(total)}, the services need about {format_bytes(needed)}"
+    if total >= needed:
+        return Check("memory", Level.OK, message)
     return Check(
         "memory",
         Level.WARN,
-        said,
-        "Give Docker Desktop more in its settings under Resources, or expect services to be ended.",
+        message,
+        "Give Docker Desktop more in its settings under Resources, or services may be killed.",
     )
 
 
 def _disk(root: Path) -> Check:
     free = shutil.disk_usage(root).free
-    said = f"{format_bytes(free)} free where Docker keeps its data, {root}"
+    message = f"{format_bytes(free)} free where Docker keeps its data, {root}"
     if free >= _DISK_WARN:
-        return Check("disk", Level.OK, said)
+        return Check("disk", Level.OK, message)
     level = Level.FAIL if free < _DISK_FAIL else Level.WARN
     return Check(
         "disk",
         level,
-        said,
-        "`docker system df` shows what takes it, `docker image prune` removes unused images.",
+        message,
+        "`docker system df` shows what uses it, `docker image prune` removes unused images.",
     )
 
 
 def port_checks(
     project: str, values: Mapping[str, str], services: Sequence[StackService]
 ) -> list[Check]:
-    """Each port is free, or this project's own; else who holds it and which variable to change."""
+    """Each port is free, or used by this stack; else who uses it and which variable to change."""
     bind = values["CLIPSTACK_BIND_ADDRESS"]
     client = _client()
     if client is not None and not containers.is_local():
         return []  # the ports are another machine's
-    holders = Holders(client, project)
-    taken: dict[int, str] = {}
+    owners = PortOwners(client, project)
+    requested: dict[int, str] = {}
     return [
-        _port(service, port, values, bind, taken, holders)
+        _port(service, port, values, bind, requested, owners)
         for service in services
         for port in service.ports
     ]
@@ -175,42 +171,42 @@ def _port(
     port: Port,
     values: Mapping[str, str],
     bind: str,
-    taken: dict[int, str],
-    holders: Holders,
+    requested: dict[int, str],
+    owners: PortOwners,
 ) -> Check:
     text = values.get(port.variable, "")
     if not text.isdecimal() or not 0 < int(text) < 65536:
         return Check(
             f"port {text}",
             Level.FAIL,
-            f"{port.variable}={text} is no port",
+            f"{port.variable}={text} is not a port",
             "Set it to a number from 1 to 65535.",
         )
     number = int(text)
     name = f"port {number}"
-    wanted = f"{service.title} ({port.purpose})"
+    user = f"{service.title} ({port.purpose})"
 
     def fix() -> str:
         used = {int(value) for key, value in values.items() if _is_port(key, value)}
-        free = holders.next_free(bind, number + 1, used)
+        free = owners.next_free(bind, number + 1, used)
         return f"{port.variable}={free} clipstack up"
 
-    if number in taken:
-        said = f"{wanted} and {taken[number]} both ask for port {number}"
-        return Check(name, Level.FAIL, said, fix())
-    taken[number] = wanted
-    if holders.is_own(number):
-        return Check(name, Level.OK, f"{wanted}: held by this stack")
-    error = holders.trouble(bind, number)
+    if number in requested:
+        message = f"{user} and {requested[number]} both ask for port {number}"
+        return Check(name, Level.FAIL, message, fix())
+    requested[number] = user
+    if owners.is_own(number):
+        return Check(name, Level.OK, f"{user}: held by this stack")
+    error = owners.bind_error(bind, number)
     if not error:
-        return Check(name, Level.OK, f"{wanted}: free")
+        return Check(name, Level.OK, f"{user}: free")
     if error == errno.EADDRINUSE:
-        said = f"{wanted} needs port {number}, which {holders.who(number)} holds"
-        return Check(name, Level.FAIL, said, fix())
+        message = f"{user} needs port {number}, which {owners.describe(number)} holds"
+        return Check(name, Level.FAIL, message, fix())
     return Check(
         name,
         Level.FAIL,
-        f"{bind} is no address of this machine",
+        f"{bind} is not an address of this machine",
         "Set CLIPSTACK_BIND_ADDRESS to 127.0.0.1, or to 0.0.0.0 to let others in.",
     )
 
@@ -222,57 +218,42 @@ def _is_port(name: str, value: str) -> bool:
 def image_checks(
     project: str, values: Mapping[str, str], services: Sequence[StackService]
 ) -> list[Check]:
-    """Each image is there, or will be fetched. The encoder's is made on this machine."""
+    """Each image is on Docker's machine, or will be fetched; the encoder's has to be built."""
     client = _client()
     if client is None:
         return []
-    ids = image_ids(client, values, services)
-    running = containers.containers(client, project)
-    found = []
+    by_name = containers.list_containers(client, project)
+    checks = []
     for service in services:
-        image = values[service.image]
+        image = values[service.image_variable]
         name = f"image {image}"
-        if ids[service.name]:
-            said = f"{service.title}: {image} is here"
-            one = running.get(service.name)
-            if one and one.image_id != ids[service.name]:
-                said += ", another than the one that runs; `clipstack up` replaces it"
-            found.append(Check(name, Level.OK, said))
-        elif is_made_here(service, values):
-            said = f"{service.title}: there is no image {image}"
-            found.append(Check(name, Level.FAIL, said, build_line(values)))
+        image_id = containers.image_id(client, image)
+        if image_id:
+            message = f"{service.title}: {image} is here"
+            container = by_name.get(service.name)
+            if container and container.image_id != image_id:
+                message += ", not the one that runs; `clipstack up` replaces it"
+            checks.append(Check(name, Level.OK, message))
+        elif is_built_locally(service, values):
+            message = f"{service.title}: there is no image {image}"
+            checks.append(Check(name, Level.FAIL, message, build_command(values)))
         else:
-            found.append(Check(name, Level.OK, f"{service.title}: {image} will be fetched"))
-    return found
+            checks.append(Check(name, Level.OK, f"{service.title}: {image} will be fetched"))
+    return checks
 
 
-def image_ids(
-    client: DockerClient, values: Mapping[str, str], services: Sequence[StackService]
-) -> dict[str, str]:
-    """The id of each service's image, "" for one that is not on this machine."""
-    from docker.errors import DockerException
-
-    found = {}
-    for service in services:
-        try:
-            found[service.name] = str(client.api.inspect_image(values[service.image])["Id"])
-        except DockerException:
-            found[service.name] = ""
-    return found
-
-
-def is_made_here(service: StackService, values: Mapping[str, str]) -> bool:
-    """Whether `clipstack build` makes the service's image, rather than a registry having it."""
+def is_built_locally(service: StackService, values: Mapping[str, str]) -> bool:
+    """Whether the service's image comes from `clipstack build`, not from a registry."""
     return service.name == "bentoml" and values.get("CLIPSTACK_BENTOML_PULL") == "never"
 
 
-def build_line(values: Mapping[str, str]) -> str:
-    """What to type to make the encoder's image."""
+def build_command(values: Mapping[str, str]) -> str:
+    """The command that builds the encoder's image."""
     tag = values["CLIPSTACK_BENTOML_IMAGE"]
     return "clipstack build" if tag == "bentoml:latest" else f"clipstack build --tag {tag}"
 
 
-def _client() -> DockerClient | None:
+def _client() -> containers.DockerClient | None:
     try:
         return containers.client()
     except PrerequisiteError:

@@ -1,4 +1,4 @@
-"""The variables of a stack in; its services, their order and their ports out."""
+"""The services of a stack: their order, ports and images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MB = 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port that a service publishes: the variable with its number, and what it is for."""
+    """A published port of a service: the variable with its number, and its purpose."""
 
     variable: str
     purpose: str
@@ -25,37 +25,37 @@ class StackService:
     """One service of compose.yaml.
 
     Attributes:
-        name: in compose.yaml; title: as its makers write it.
-        image: the variable that names its image.
+        name: in compose.yaml.
+        title: as its makers write it.
+        image_variable: the variable that names its image.
         depends_on: services that must be ready before it starts.
-        address: its key in `settings.variables.addresses`.
-        needs: bytes of memory it works with while little is stored, for a warning.
-        optional: it runs only when it is asked for.
+        memory_needed: bytes that it uses while little is stored, for a warning.
+        optional: whether it runs only on request.
     """
 
     name: str
     title: str
-    image: str
+    image_variable: str
     ports: tuple[Port, ...]
     depends_on: tuple[str, ...] = ()
-    needs: int = 256 * _MB
+    memory_needed: int = 256 * _MB
     optional: bool = field(default=False, kw_only=True)
 
     @property
-    def memory(self) -> str:
+    def memory_variable(self) -> str:
         """The variable with its memory limit."""
         return f"CLIPSTACK_{self.name.upper()}_MEMORY"
 
 
 SERVICES: dict[str, StackService] = {
-    one.name: one
-    for one in (
+    service.name: service
+    for service in (
         StackService(
             "etcd",
             "etcd",
             "CLIPSTACK_ETCD_IMAGE",
             (Port("CLIPSTACK_ETCD_PORT", "Milvus' metadata"),),
-            needs=128 * _MB,
+            memory_needed=128 * _MB,
         ),
         StackService(
             "minio",
@@ -79,7 +79,7 @@ SERVICES: dict[str, StackService] = {
             "BentoML",
             "CLIPSTACK_BENTOML_IMAGE",
             (Port("CLIPSTACK_BENTOML_PORT", "vectors of pictures and texts"),),
-            needs=1024 * _MB,
+            memory_needed=1024 * _MB,
         ),
         StackService(
             "attu",
@@ -93,39 +93,40 @@ SERVICES: dict[str, StackService] = {
 }
 
 
-def of_stack(values: Mapping[str, str], *, attu: bool = False) -> list[StackService]:
+def stack_services(values: Mapping[str, str], *, attu: bool = False) -> list[StackService]:
     """The services of a stack with these variables, each after those it depends on.
 
     Args:
-        attu: with the optional one.
+        attu: whether Attu is one of them.
     """
     return [
-        one
-        for one in SERVICES.values()
-        if (attu or not one.optional) and not (one.name == "minio" and values.get(EXTERNAL_S3))
+        service
+        for service in SERVICES.values()
+        if (attu or not service.optional)
+        and not (service.name == "minio" and values.get(EXTERNAL_S3))
     ]
 
 
-def chosen(
+def selected_services(
     values: Mapping[str, str], names: Sequence[str], *, attu: bool = False
 ) -> list[StackService]:
-    """The services called `names` and those they depend on; all of the stack's for no names.
+    """The services called `names` and those they depend on; without names, all of the stack's.
 
     Raises:
         NotFoundError: there is no such service.
     """
-    check(names)
-    wanted = set(names)
-    if not wanted:
-        return of_stack(values, attu=attu)
-    for one in reversed(SERVICES.values()):
-        if one.name in wanted:
-            wanted |= set(one.depends_on)
-    return [one for one in of_stack(values, attu=True) if one.name in wanted]
+    check_names(names)
+    selected = set(names)
+    if not selected:
+        return stack_services(values, attu=attu)
+    for service in reversed(SERVICES.values()):
+        if service.name in selected:
+            selected |= set(service.depends_on)
+    return [service for service in stack_services(values, attu=True) if service.name in selected]
 
 
-def check(names: Iterable[str]) -> None:
-    """Raises NotFoundError when one of `names` is no service."""
+def check_names(names: Iterable[str]) -> None:
+    """Raises NotFoundError when one of `names` is not a service."""
     for name in names:
         if name not in SERVICES:
             raise NotFoundError(

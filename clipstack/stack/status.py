@@ -1,35 +1,34 @@
-"""A stack's name and variables in; the state and the use of each of its services out."""
+"""What the services of a stack do and use now."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from clipstack.errors import ClipstackError
 from clipstack.settings import stack_variables
 from clipstack.stack import containers
 from clipstack.stack.containers import PROJECT_LABEL, Container
-from clipstack.stack.services import SERVICES, of_stack
-
-if TYPE_CHECKING:
-    from docker import DockerClient
+from clipstack.stack.services import SERVICES, stack_services
 
 _SIZE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service now.
+    """One service of a stack.
 
     Attributes:
         state: the container's, or "absent".
-        health: what its health check says, "" without one.
+        health: of its health check, "" without one.
         version: the image's tag.
-        uptime: seconds since it started, None while it does not run; likewise:
-        cpu: percent of one core; memory, memory_limit: bytes.
-        volumes: names of those it keeps its data in.
+        uptime: seconds since it started, None while it does not run.
+        cpu: percent of one core, None while it does not run.
+        memory, memory_limit: bytes, None while it does not run.
+        volumes: names of the volumes with its data.
     """
 
     name: str
@@ -48,13 +47,13 @@ class ServiceStatus:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it runs and nothing is known against it."""
+        """Whether it runs and its health check, if it has one, passes."""
         return containers.is_ready(self.state, self.health)
 
 
 @dataclass(frozen=True, slots=True)
 class StackStatus:
-    """A stack now; `volumes` has the bytes in each, None where the engine did not say."""
+    """A stack; `volumes` has the bytes in each of them, None where Docker does not know."""
 
     project: str
     services: list[ServiceStatus]
@@ -62,68 +61,66 @@ class StackStatus:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every service is."""
-        return all(one.is_ready for one in self.services)
+        """Whether every service is ready."""
+        return all(service.is_ready for service in self.services)
 
     @property
     def is_absent(self) -> bool:
-        """Whether nothing of it runs."""
-        return not any(one.state in ("running", "restarting", "paused") for one in self.services)
+        """Whether none of its services runs."""
+        return not any(
+            service.state in ("running", "restarting", "paused") for service in self.services
+        )
 
 
-@containers.translated()
-def look(project: str, values: Mapping[str, str], *, sizes: bool = True) -> StackStatus:
-    """The stack as it is now. It takes two seconds: the engine measures the CPU over one.
-
-    Args:
-        sizes: also of the volumes; the engine counts all its files for that.
+@containers.translate_errors()
+def read_status(project: str, values: Mapping[str, str]) -> StackStatus:
+    """The state of a stack. It takes two seconds, as Docker measures the use of the CPU over one.
 
     Raises:
         PrerequisiteError: Docker can't be used.
     """
     client = containers.client()
-    found = containers.containers(client, project)
-    names = [one.name for one in of_stack(values)]
-    names += [name for name in SERVICES if name in found and name not in names]
+    by_name = containers.list_containers(client, project)
+    names = [service.name for service in stack_services(values)]
+    names += [name for name in SERVICES if name in by_name and name not in names]
     with ThreadPoolExecutor(len(names) + 1) as pool:
-        measured = {
-            name: pool.submit(_measured, client, one)
-            for name, one in found.items()
-            if one.state == "running"
+        usage = {
+            name: pool.submit(_usage, client, container)
+            for name, container in by_name.items()
+            if container.state == "running"
         }
-        counted = pool.submit(volume_sizes, project) if sizes else None
-        stats = {name: one.result() for name, one in measured.items()}
-        bytes_of = counted.result() if counted else {}
-    addresses = stack_variables.addresses(values)
-    services = [
-        _status(name, found.get(name), addresses, values, stats.get(name)) for name in names
-    ]
-    return StackStatus(project, services, bytes_of)
+        sizes = pool.submit(volume_sizes, project)
+        usages = {name: future.result() for name, future in usage.items()}
+        volumes = sizes.result()
+    urls = stack_variables.service_urls(values)
+    services = [_status(name, by_name.get(name), urls, values, usages.get(name)) for name in names]
+    return StackStatus(project, services, volumes)
 
 
 def _status(
     name: str,
-    one: Container | None,
-    addresses: Mapping[str, str],
+    container: Container | None,
+    urls: Mapping[str, str],
     values: Mapping[str, str],
-    stats: tuple[float, int, int] | None,
+    usage: tuple[float, int, int] | None,
 ) -> ServiceStatus:
-    image = one.image if one else values[SERVICES[name].image]
-    cpu, memory, limit = stats or (None, None, None)
+    running = container is not None and container.state == "running"
+    image = container.image if container else values[SERVICES[name].image_variable]
+    cpu, memory, limit = usage or (None, None, None)
     return ServiceStatus(
         name=name,
-        state=one.state if one else "absent",
-        health=one.health if one and one.state == "running" else "",
-        url=addresses[name],
+        state=container.state if container else "absent",
+        health=container.health if container and running else "",
+        url=urls[name],
         image=image,
         version=_version(image),
-        uptime=_uptime(one) if one and one.state == "running" else None,
-        restarts=one.restarts if one else 0,
-        exit_code=one.exit_code if one else 0,
+        uptime=_uptime(container) if container and running else None,
+        restarts=container.restarts if container else 0,
+        exit_code=container.exit_code if container else 0,
         cpu=cpu,
         memory=memory,
         memory_limit=limit,
-        volumes=list(one.volumes) if one else [],
+        volumes=list(container.volumes) if container else [],
     )
 
 
@@ -132,18 +129,17 @@ def _version(image: str) -> str:
     return tag if name and "/" not in tag else ""
 
 
-def _uptime(one: Container) -> float:
-    started = datetime.fromisoformat(one.started_at[:19] + "+00:00")
+def _uptime(container: Container) -> float:
+    started = datetime.fromisoformat(container.started_at[:19] + "+00:00")
     return (datetime.now(UTC) - started).total_seconds()
 
 
-def _measured(client: DockerClient, one: Container) -> tuple[float, int, int] | None:
+def _usage(client: containers.DockerClient, container: Container) -> tuple[float, int, int] | None:
     """CPU in percent of one core, bytes of memory in use, and their limit."""
-    from docker.errors import DockerException
-
     try:
-        facts: dict[str, Any] = client.api.stats(one.id, stream=False)
-        now, before, memory = facts["cpu_stats"], facts["precpu_stats"], facts["memory_stats"]
+        with containers.translate_errors():
+            stats: dict[str, Any] = client.api.stats(container.id, stream=False)
+        now, before, memory = stats["cpu_stats"], stats["precpu_stats"], stats["memory_stats"]
         used = now["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
         passed = now["system_cpu_usage"] - before["system_cpu_usage"]
         cpu = 100 * used / passed * now["online_cpus"] if passed > 0 else 0.0
@@ -151,22 +147,21 @@ def _measured(client: DockerClient, one: Container) -> tuple[float, int, int] | 
         # The page cache counts as use, though it gives way; `docker stats` leaves it out too.
         cache = details.get("inactive_file", details.get("total_inactive_file", 0))
         return cpu, memory["usage"] - cache, memory["limit"]
-    except (DockerException, OSError, KeyError, TypeError):
+    except (ClipstackError, OSError, KeyError, TypeError):
         return None  # it has just stopped
 
 
 def volume_sizes(project: str) -> dict[str, int | None]:
-    """Bytes in each volume of the stack, None where the engine does not say."""
-    from docker.errors import DockerException
-
+    """Bytes in each volume of a stack, None where Docker does not know."""
     client = containers.client(_SIZE_SECONDS)
     try:
-        found: Sequence[Mapping[str, Any]] = client.df()["Volumes"] or []
-    except (DockerException, OSError):
+        with containers.translate_errors():
+            volumes: list[dict[str, Any]] = client.df()["Volumes"] or []
+    except (ClipstackError, OSError):
         return {}
     sizes: dict[str, int | None] = {}
-    for one in found:
-        if (one.get("Labels") or {}).get(PROJECT_LABEL) == project:
-            count = int((one.get("UsageData") or {}).get("Size", -1))
-            sizes[str(one["Name"])] = count if count >= 0 else None
+    for volume in volumes:
+        if (volume.get("Labels") or {}).get(PROJECT_LABEL) == project:
+            size = int((volume.get("UsageData") or {}).get("Size", -1))
+            sizes[str(volume["Name"])] = size if size >= 0 else None
     return sizes

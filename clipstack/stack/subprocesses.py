@@ -1,4 +1,4 @@
-"""A command in, its lines as they come and its end out."""
+"""Subprocesses whose output is read line by line while they run."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from clipstack.errors import ClipstackError
 
 _TAIL = 30
-_PATIENCE = 20.0
+_GRACE_SECONDS = 20.0
 
 
 def stream(
     command: Sequence[str],
     name: str,
-    line: Callable[[str], None],
+    on_line: Callable[[str], None],
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
@@ -30,9 +30,9 @@ def stream(
     Args:
         command: the program and its arguments.
         name: the command as a person would type it, for errors.
-        line: called with each line of stdout and stderr, in the order they come.
-        folder: where it runs; None for this one.
-        environment: all of its variables; None for ours.
+        on_line: called with each line of stdout and stderr, in the order they come.
+        folder: its working directory; None for this process's.
+        environment: all of its variables; None for this process's.
 
     Returns:
         Its last 30 lines.
@@ -40,33 +40,33 @@ def stream(
     Raises:
         ClipstackError: it failed; the hint has its last lines.
     """
-    last: deque[str] = deque(maxlen=_TAIL)
-    running = _start(command, folder, environment)
-    assert running.stdout
+    tail: deque[str] = deque(maxlen=_TAIL)
+    process = _start(command, folder, environment)
+    assert process.stdout
     try:
-        for text in running.stdout:
-            text = text.rstrip()
-            if text:
-                last.append(text)
-                line(text)
-        code = running.wait()
-    except BaseException:  # Ctrl-C above all: what was started must not go on alone
-        _end(running)
+        for line in process.stdout:
+            line = line.rstrip()
+            if line:
+                tail.append(line)
+                on_line(line)
+        code = process.wait()
+    except BaseException:  # Ctrl-C above all: it must not go on without its caller
+        _terminate(process)
         raise
     finally:
-        running.stdout.close()
+        process.stdout.close()
     if code:
-        raise ClipstackError(f"`{name}` failed with exit code {code}", hint="\n".join(last))
-    return list(last)
+        raise _failure(name, code, tail)
+    return list(tail)
 
 
-class Background:
+class BackgroundProcess:
     """A command that runs while its caller does something else.
 
     Args:
         command: the program and its arguments.
         name: the command as a person would type it, for errors.
-        line: called with each line of stdout and stderr, from a thread.
+        on_line: called with each line of stdout and stderr, from a thread.
         environment: all of its variables.
     """
 
@@ -74,46 +74,48 @@ class Background:
         self,
         command: Sequence[str],
         name: str,
-        line: Callable[[str], None],
+        on_line: Callable[[str], None],
         *,
         environment: Mapping[str, str],
     ) -> None:
         self._name = name
-        self._line = line
-        self._last: deque[str] = deque(maxlen=_TAIL)
-        self._running = _start(command, None, environment)
+        self._on_line = on_line
+        self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._process = _start(command, None, environment)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
     def is_running(self) -> bool:
         """Whether it has not ended yet."""
-        return self._running.poll() is None
+        return self._process.poll() is None
 
-    def check(self) -> None:
+    def wait(self) -> None:
         """Wait for its end.
 
         Raises:
             ClipstackError: it failed; the hint has its last lines.
         """
-        code = self._running.wait()
-        self._reader.join(_PATIENCE)
+        code = self._process.wait()
+        self._reader.join(_GRACE_SECONDS)
         if code:
-            raise ClipstackError(
-                f"`{self._name}` failed with exit code {code}", hint="\n".join(self._last)
-            )
+            raise _failure(self._name, code, self._tail)
 
-    def end(self) -> None:
-        """End it and what it started, if it still runs."""
+    def terminate(self) -> None:
+        """Terminate it and its children, if it is still running."""
         if self.is_running:
-            _end(self._running)
+            _terminate(self._process)
 
     def _read(self) -> None:
-        assert self._running.stdout
-        for text in self._running.stdout:
-            if text.strip():
-                self._last.append(text.rstrip())
-                self._line(text.rstrip())
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if line.strip():
+                self._tail.append(line.rstrip())
+                self._on_line(line.rstrip())
+
+
+def _failure(name: str, code: int, tail: Iterable[str]) -> ClipstackError:
+    return ClipstackError(f"`{name}` failed with exit code {code}", hint="\n".join(tail))
 
 
 def _start(
@@ -129,15 +131,15 @@ def _start(
         text=True,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # bentoml leaves the docker that it runs behind when it is ended
+        start_new_session=True,  # bentoml, when terminated, leaves the docker that it runs behind
     )
 
 
-def _end(running: subprocess.Popen[str]) -> None:
-    """End a process and what it started."""
+def _terminate(process: subprocess.Popen[str]) -> None:
+    """Terminate a process and its children, and kill them after a while."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(running.pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        running.wait(_PATIENCE)
+        process.wait(_GRACE_SECONDS)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(running.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.doctor.clock_skew import ahead
+from clipstack.doctor.clock_skew import seconds_since
 from clipstack.doctor.redaction import REMOVED, Redactor
-from clipstack.doctor.registries import host
+from clipstack.doctor.registries import registry_host
 from clipstack.doctor.services import version_check
 from tests.running import Cli, Ran, process
 
@@ -243,8 +243,8 @@ def test_versions_of_milvus_that_are_known_to_be_bad(version: str, level: str) -
 
 def test_clocks() -> None:
     now = datetime.datetime(2026, 1, 2, 3, 5, 4, tzinfo=datetime.UTC)
-    assert round(ahead("2026-01-02T03:04:04.123456789Z", now), 3) == 59.877
-    assert ahead("2026-01-02T05:05:14+02:00", now) == -10
+    assert round(seconds_since("2026-01-02T03:04:04.123456789Z", now), 3) == 59.877
+    assert seconds_since("2026-01-02T05:05:14+02:00", now) == -10
 
 
 @pytest.mark.parametrize(
@@ -258,4 +258,4 @@ def test_clocks() -> None:
     ],
 )
 def test_the_registry_of_an_image(image: str, registry: str) -> None:
-    assert host(image) == registry
+    assert registry_host(image) == registry

@@ -223,7 +223,7 @@ def test_objects_in_a_bucket_elsewhere(filled: Stack) -> None:
     for change, reason in (
         ({"CLIPSTACK_S3_BUCKET": "another"}, "there is no bucket another"),
         ({"CLIPSTACK_S3_SECRET_KEY": "wrong"}, "it refuses the key"),
-        ({"CLIPSTACK_S3_ADDRESS": f"127.0.0.1:{free_port()}"}, "not to be reached from this"),
+        ({"CLIPSTACK_S3_ADDRESS": f"127.0.0.1:{free_port()}"}, "can't be reached from this"),
     ):
         ran = health(filled, **elsewhere | change)
         found = services(ran)

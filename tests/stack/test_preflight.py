@@ -164,7 +164,7 @@ def test_everything_in_the_way_is_named_at_once(real: Stack) -> None:
     assert ran.code == 4
     assert "3 things are in the way" in ran.err
     assert "both ask for port" in ran.err
-    assert "CLIPSTACK_MINIO_PORT=70000 is no port" in ran.err
+    assert "CLIPSTACK_MINIO_PORT=70000 is not a port" in ran.err
     assert "clipstack build --tag clipstack-test/nothing:here" in ran.err
     nothing_started(real)
 
@@ -184,7 +184,7 @@ def test_an_address_of_another_machine(real: Stack) -> None:
     real.variables["CLIPSTACK_BIND_ADDRESS"] = "203.0.113.7"
     ran = real.clipstack("up")
     assert ran.code == 4
-    assert "203.0.113.7 is no address of this machine" in ran.err
+    assert "203.0.113.7 is not an address of this machine" in ran.err
     nothing_started(real)
 
 

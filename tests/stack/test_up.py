@@ -163,7 +163,7 @@ def test_a_service_that_keeps_dying(tmp_path: Path) -> None:
     with removed(Stack(tmp_path / "tight", "clipstack-test-up-tight", tight)) as stack:
         ran = stack.clipstack("up", "etcd", "--timeout", "9")
         assert ran.code == 124
-        _, log = ran.err.split("etcd keeps coming to an end")
+        _, log = ran.err.split("etcd keeps exiting")
         assert "starting an etcd server" in log
         assert "last with out of memory" in ran.err
         assert "CLIPSTACK_ETCD_MEMORY" in ran.err

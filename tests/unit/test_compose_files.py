@@ -10,7 +10,7 @@ import yaml
 
 from clipstack.settings import stack_variables
 from clipstack.stack import compose
-from clipstack.stack.services import EXTERNAL_S3, GPUS, SERVICES, chosen
+from clipstack.stack.services import EXTERNAL_S3, GPUS, SERVICES, selected_services
 
 FOLDER = stack_variables.compose_folder()
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -19,9 +19,9 @@ BASE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 
 def variable(text: object) -> str:
     """The name in "${NAME:-default}"."""
-    found = re.search(r"\$\{(\w+)", str(text))
-    assert found, text
-    return found[1]
+    match = re.search(r"\$\{(\w+)", str(text))
+    assert match, text
+    return match[1]
 
 
 def test_the_table_has_every_service() -> None:
@@ -30,14 +30,14 @@ def test_the_table_has_every_service() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_table_says_what_the_file_says(name: str) -> None:
-    service, known = BASE["services"][name], SERVICES[name]
-    assert variable(service["image"]) == known.image
+    service, entry = BASE["services"][name], SERVICES[name]
+    assert variable(service["image"]) == entry.image_variable
     assert [variable(port["published"]) for port in service["ports"]] == [
-        port.variable for port in known.ports
+        port.variable for port in entry.ports
     ]
-    assert set(service.get("depends_on", {})) == set(known.depends_on)
-    assert variable(service["mem_limit"]) == known.memory
-    assert bool(service.get("profiles")) == known.optional
+    assert set(service.get("depends_on", {})) == set(entry.depends_on)
+    assert variable(service["mem_limit"]) == entry.memory_variable
+    assert bool(service.get("profiles")) == entry.optional
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -58,16 +58,16 @@ def test_nothing_listens_for_others_unless_asked() -> None:
 
 def test_images_are_pinned() -> None:
     for name, service in SERVICES.items():
-        tag = stack_variables.defaults()[service.image].rpartition(":")[2]
+        tag = stack_variables.defaults()[service.image_variable].rpartition(":")[2]
         assert tag not in ("", "latest") or name == "bentoml", name
 
 
 def test_a_default_stands_in_one_place() -> None:
-    found: dict[str, list[str]] = {}
+    defaults: dict[str, list[str]] = {}
     for file in FILES:
         for name, default in re.findall(r"\$\{(CLIPSTACK_\w+):-([^}]*)\}", file.read_text()):
-            found.setdefault(name, []).append(default)
-    assert {name: given for name, given in found.items() if len(given) > 1} == {}
+            defaults.setdefault(name, []).append(default)
+    assert {name: given for name, given in defaults.items() if len(given) > 1} == {}
 
 
 def test_overlays_are_asked_for_by_variables() -> None:
@@ -81,7 +81,7 @@ def test_overlays_are_asked_for_by_variables() -> None:
 
 def test_services_come_with_what_they_need() -> None:
     def names(*asked: str, **given: str) -> list[str]:
-        return [one.name for one in chosen(given, asked)]
+        return [service.name for service in selected_services(given, asked)]
 
     assert names() == ["etcd", "minio", "milvus", "bentoml"]
     assert names("bentoml") == ["bentoml"]

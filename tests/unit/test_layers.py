@@ -84,7 +84,7 @@ ONLY_IN = {
     "bentoml": {"service", "stack/bento_build"},
     "_bentoml_sdk": {"service"},
     "subprocess": {
-        *("stack/subprocesses", "stack/docker_cli", "encoders/subprocess_module"),
+        *("stack/subprocesses", "stack/docker_cli", "encoders/subprocesses"),
         "output/terminal/detection",
     },
     "docker": {"stack/containers"},

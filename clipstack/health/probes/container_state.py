@@ -1,4 +1,4 @@
-"""The state of a service's container in; why it does not answer, and what to type, out."""
+"""The state of a container in; why its service does not answer, and what to type, out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def explain(service: str, container: Container | None) -> tuple[str, str]:
     """The reason and the hint for a service that does not answer.
 
     Args:
-        container: None where the stack has none for the service.
+        container: None if the service has none.
 
     Returns:
-        Two empty texts where Docker sees nothing wrong with it.
+        Two empty texts if nothing is wrong with the container.
     """
     if container is None:
         return "not created", "`clipstack up`"

@@ -1,4 +1,4 @@
-"""HTTP requests with one bound of time in; answers, or what is wrong in words, out."""
+"""HTTP requests of a probe, within a time limit for all of them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from clipstack.health.probes.result import ProbeStatus, UnwellError
+from clipstack.health.probes.result import ProbeError, ProbeStatus
 
 if TYPE_CHECKING:
     import httpx
 
-_LEAST = 0.05
+_LEAST_SECONDS = 0.05
 
 
-class Asker(AbstractContextManager["Asker"]):
-    """Requests to one service, all of them within `seconds`; a context manager.
+class ProbeClient(AbstractContextManager["ProbeClient"]):
+    """An HTTP client of one service; a context manager.
 
     Args:
         url: of the service.
         seconds: for all requests together.
-        proxies: whether HTTP_PROXY and its like count; never for this machine's own services.
+        proxies: whether to use HTTP_PROXY and its like; not for services of this machine.
     """
 
     def __init__(self, url: str, seconds: float, *, proxies: bool = False) -> None:
@@ -31,58 +31,63 @@ class Asker(AbstractContextManager["Asker"]):
         self.url = url.rstrip("/")
         self._seconds = seconds
         self._until = time.monotonic() + seconds
-        # Making a context for TLS takes 50 ms.
+        # Creating a TLS context takes 50 ms.
         secure = self.url.startswith("https:")
         self._client = httpx.Client(verify=secure, trust_env=proxies)
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def __call__(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """The answer to one request, whatever its status.
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """The response to one request, whatever its status.
 
         Raises:
-            UnwellError: there was none.
+            ProbeError: there was none.
         """
         import httpx
 
-        left = max(_LEAST, self._until - time.monotonic())
-        where = urlsplit(self.url).netloc
+        left = max(_LEAST_SECONDS, self._until - time.monotonic())
+        address = urlsplit(self.url).netloc
         try:
-            return self._client.request(method, self.url + path, timeout=left, **request)
+            return self._client.request(method, self.url + path, timeout=left, **options)
         except httpx.ConnectTimeout:
-            raise UnwellError(
-                ProbeStatus.DOWN, f"no answer from {where} {within(self._seconds)}"
+            raise ProbeError(
+                ProbeStatus.DOWN, f"no answer from {address} {within(self._seconds)}"
             ) from None
         except httpx.TimeoutException:
-            raise UnwellError(ProbeStatus.DOWN, silent(self._seconds)) from None
+            raise ProbeError(ProbeStatus.DOWN, silence_reason(self._seconds)) from None
         except httpx.ConnectError as error:
-            raise UnwellError(ProbeStatus.DOWN, _refused(where, str(error))) from None
+            raise ProbeError(ProbeStatus.DOWN, unreachable_reason(address, str(error))) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            raise UnwellError(ProbeStatus.DOWN, f"no answer that can be read: {said}") from None
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ProbeError(ProbeStatus.DOWN, f"no answer that can be read: {reason}") from None
 
 
-def silent(seconds: float) -> str:
-    """The reason of a service that takes connections and says nothing."""
+def silence_reason(seconds: float) -> str:
+    """The reason for a service that takes connections and does not answer."""
     return f"it takes connections, but gives no answer {within(seconds)}"
 
 
 def within(seconds: float) -> str:
-    """A bound of time in words; what starting took of it is not worth telling."""
+    """A time limit in words."""
     return f"within {seconds:.0f} s" if seconds >= 2 else f"within {seconds:.1f} s"
 
 
-def _refused(where: str, said: str) -> str:
-    if "refused" in said.lower():
-        return f"nothing listens on {where}"
-    return f"{where} can't be reached: {' '.join(said.split())}"
+def unreachable_reason(address: str, message: str) -> str:
+    """The reason for a service that could not be connected to.
+
+    Args:
+        message: of the error.
+    """
+    if "refused" in message.lower():
+        return f"nothing listens on {address}"
+    return f"{address} can't be reached: {' '.join(message.split())[:200]}"
 
 
-def document(response: httpx.Response) -> dict[str, Any]:
-    """A response's JSON object; an empty one where it has none."""
+def json_object(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object of a response; an empty one if it has none."""
     try:
-        found = json.loads(response.content)
+        content = json.loads(response.content)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

@@ -1,4 +1,4 @@
-"""A Milvus server's addresses in; whether it does its work, and its version, out."""
+"""The probe of a Milvus server."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import time
 from dataclasses import dataclass
 
 from clipstack.errors import ClipstackError
-from clipstack.health.probes.http import Asker, silent, within
-from clipstack.health.probes.result import Notes, Probe, ProbeStatus, UnwellError, look
-from clipstack.index.milvus.round_trip import round_trip
-from clipstack.index.milvus.rpc_probe import Answer, Trouble, ask
-from clipstack.index.milvus.server import Tls
+from clipstack.health.probes.http import ProbeClient, silence_reason, unreachable_reason, within
+from clipstack.health.probes.result import (
+    ProbeError,
+    ProbeNotes,
+    ProbeResult,
+    ProbeStatus,
+    run_probe,
+)
+from clipstack.index.milvus.connection import Tls
+from clipstack.index.milvus.rpc_probe import RpcFailure, RpcProbe, probe_rpc
+from clipstack.index.milvus.write_probe import probe_writes
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """How a Milvus is reached.
+class MilvusAddress:
+    """How to reach a Milvus server.
 
     Attributes:
-        health: URL of its second port, "" where it is not to be had.
+        uri: http://host:port, or https:// for TLS.
+        health: URL of its port for health checks, "" if that can't be reached.
         token: user:password or an API key, "" for none.
         database: of that server; "" for its default.
         collection: the one to query, if it is loaded.
@@ -32,88 +39,81 @@ class Access:
     collection: str = ""
 
 
-def probe(access: Access, seconds: float, *, deep: bool = False) -> Probe:
-    """GET /healthz, and over RPC the version, CheckHealth, the collections and a real query.
+def probe(address: MilvusAddress, seconds: float, *, deep: bool = False) -> ProbeResult:
+    """GET /healthz, and over RPC the version, CheckHealth, the collections and a query.
 
     Args:
         seconds: for all of it.
-        deep: also write: make a collection, fill, index, load and search it, and drop it.
+        deep: whether to write to a temporary collection and search it too.
     """
     until = time.monotonic() + seconds
 
-    def work(notes: Notes) -> None:
+    def work(notes: ProbeNotes) -> None:
         try:
-            answer = ask(
-                access.uri,
-                token=access.token,
-                database=access.database,
-                tls=access.tls,
-                preferred=access.collection,
+            answer = probe_rpc(
+                address.uri,
+                token=address.token,
+                database=address.database,
+                tls=address.tls,
+                preferred=address.collection,
                 seconds=max(0.1, until - time.monotonic()),
             )
         except ClipstackError as error:
-            raise UnwellError(ProbeStatus.DOWN, error.message, error.hint) from None
+            raise ProbeError(ProbeStatus.DOWN, error.message, error.hint) from None
         notes.version = answer.version
-        _judge(answer, access, seconds)
-        if access.health:
-            _healthz(access.health, until - time.monotonic())
-        if answer.queried:
-            notes.reason = f"{answer.queried} answers: {answer.rows} rows"
+        _check_rpc(answer, address, seconds)
+        if address.health:
+            _check_healthz(address.health, until - time.monotonic())
+        if answer.queried_collection:
+            notes.reason = f"{answer.queried_collection} answers: {answer.queried_rows} rows"
         if deep:
-            _write(access, until)
+            _check_writes(address, until)
 
-    return look("milvus", access.uri, work)
-
-
-def _judge(answer: Answer, access: Access, seconds: float) -> None:
-    asked = f"asked for {answer.step}"
-    if answer.trouble is Trouble.TOKEN:
-        raise UnwellError(
-            ProbeStatus.DEGRADED,
-            "it does not accept the token" if access.token else "it asks for a token",
-            "Put user:password, or an API key, into CLIPSTACK_MILVUS_TOKEN.",
-        )
-    if answer.trouble is Trouble.SILENT:
-        if not answer.version:
-            raise UnwellError(ProbeStatus.DOWN, silent(seconds))
-        raise UnwellError(
-            ProbeStatus.DEGRADED, f"{asked}, it gives no answer {within(seconds)}", _LOGS
-        )
-    if answer.trouble is Trouble.REFUSED:
-        raise UnwellError(ProbeStatus.DOWN, _unreachable(access.uri, answer.said))
-    if answer.trouble is Trouble.FAILED:
-        raise UnwellError(ProbeStatus.DEGRADED, f"{asked}, it fails: {answer.said[:300]}", _LOGS)
-    if answer.complaints:
-        said = "; ".join(answer.complaints)
-        raise UnwellError(ProbeStatus.DEGRADED, f"it calls itself unhealthy: {said[:300]}", _LOGS)
+    return run_probe("milvus", address.uri, work)
 
 
 _LOGS = "`clipstack logs milvus` says more."
 
 
-def _unreachable(uri: str, said: str) -> str:
-    where = uri.partition("://")[2].rstrip("/")
-    if "refused" in said.lower():
-        return f"nothing listens on {where}"
-    return f"{where} can't be reached: {said[:200]}"
+def _check_rpc(answer: RpcProbe, address: MilvusAddress, seconds: float) -> None:
+    if answer.failure is RpcFailure.TOKEN:
+        raise ProbeError(
+            ProbeStatus.DEGRADED,
+            "it does not accept the token" if address.token else "it asks for a token",
+            "Put user:password, or an API key, into CLIPSTACK_MILVUS_TOKEN.",
+        )
+    if answer.failure is RpcFailure.TIMEOUT and not answer.version:
+        raise ProbeError(ProbeStatus.DOWN, silence_reason(seconds))
+    if answer.failure is RpcFailure.REFUSED:
+        host = address.uri.partition("://")[2].rstrip("/")
+        raise ProbeError(ProbeStatus.DOWN, unreachable_reason(host, answer.detail))
+    if answer.failure is RpcFailure.TIMEOUT:
+        reason = f"asked for {answer.step}, it gives no answer {within(seconds)}"
+    elif answer.failure is RpcFailure.ERROR:
+        reason = f"asked for {answer.step}, it fails: {answer.detail[:300]}"
+    elif answer.unhealthy_reasons:
+        reason = f"it reports that it is unhealthy: {'; '.join(answer.unhealthy_reasons)[:300]}"
+    else:
+        return
+    raise ProbeError(ProbeStatus.DEGRADED, reason, _LOGS)
 
 
-def _healthz(url: str, seconds: float) -> None:
-    with Asker(url, max(0.1, seconds)) as http:
-        found = http("GET", "/healthz")
-    if found.status_code != 200:
-        said = " ".join(found.text.split())[:200]
-        raise UnwellError(ProbeStatus.DEGRADED, f"it calls itself unhealthy: {said}", _LOGS)
+def _check_healthz(url: str, seconds: float) -> None:
+    with ProbeClient(url, max(0.1, seconds)) as client:
+        response = client.request("GET", "/healthz")
+    if response.status_code != 200:
+        text = " ".join(response.text.split())[:200]
+        raise ProbeError(ProbeStatus.DEGRADED, f"it reports that it is unhealthy: {text}", _LOGS)
 
 
-def _write(access: Access, until: float) -> None:
+def _check_writes(address: MilvusAddress, until: float) -> None:
     try:
-        round_trip(
-            access.uri,
-            token=access.token,
-            database=access.database,
-            tls=access.tls,
+        probe_writes(
+            address.uri,
+            token=address.token,
+            database=address.database,
+            tls=address.tls,
             seconds=until - time.monotonic(),
         )
     except ClipstackError as error:
-        raise UnwellError(ProbeStatus.DEGRADED, error.message, error.hint or _LOGS) from None
+        raise ProbeError(ProbeStatus.DEGRADED, error.message, error.hint or _LOGS) from None

@@ -1,4 +1,4 @@
-"""One look at a service in; its status, latency, version and reason out."""
+"""The result of probing one service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ProbeStatus(StrEnum):
-    """How a service is: it does its work, it answers but does not, it does not answer."""
+    """Whether a service works, answers without working, or does not answer."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -17,15 +17,15 @@ class ProbeStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """What was found out about one service.
+class ProbeResult:
+    """What a probe found out about one service.
 
     Attributes:
-        latency: milliseconds its answers took, or None where it gave none.
-        version: the server's, or the name of the encoder's model; "" when unknown.
-        url: where it was asked; a path for a file.
+        url: of the service; a path for a file.
+        latency: milliseconds that its responses took, or None without any.
+        version: of the server, or the name of the encoder's model; "" if unknown.
         reason: what is wrong, or worth knowing.
-        hint: what to type or change, for all that is not OK.
+        hint: what to type or change, unless the status is OK.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Probe:
 
     @property
     def is_ok(self) -> bool:
-        """Whether it does its work."""
+        """Whether the service works."""
         return self.status is ProbeStatus.OK
 
 
-class UnwellError(Exception):
-    """What a look found wrong; it ends the look."""
+class ProbeError(Exception):
+    """What a probe found wrong, which ends the probe."""
 
     def __init__(self, status: ProbeStatus, reason: str, hint: str = "") -> None:
         super().__init__(reason)
@@ -53,33 +53,38 @@ class UnwellError(Exception):
 
 
 @dataclass(slots=True)
-class Notes:
-    """What a look writes down on its way: kept even when it ends in an error."""
+class ProbeNotes:
+    """What a probe finds out on its way; the result has it after an error too."""
 
     version: str = ""
     reason: str = ""
 
 
-def look(name: str, url: str, work: Callable[[Notes], None]) -> Probe:
-    """Do the work of one probe and time it.
+def run_probe(name: str, url: str, work: Callable[[ProbeNotes], None]) -> ProbeResult:
+    """Run one probe and time it.
 
     Args:
-        work: asks the service; raises UnwellError for what is wrong.
+        name, url: of the service.
+        work: sends requests to the service; raises ProbeError for what is wrong.
     """
-    notes = Notes()
-    began = time.monotonic()
+    notes = ProbeNotes()
+    started = time.monotonic()
+    status, reason, hint = ProbeStatus.OK, "", ""
     try:
         work(notes)
-    except UnwellError as error:
-        took = None if error.status is ProbeStatus.DOWN else _milliseconds(began)
-        return Probe(name, error.status, url, took, notes.version, error.reason, error.hint)
-    except Exception as error:  # of one service; the others are to be told all the same
-        reason = f"an answer that was not expected: {type(error).__name__}: {error}"
+    except ProbeError as error:
+        status, reason, hint = error.status, error.reason, error.hint
+    except Exception as error:  # the other services are reported all the same
+        status = ProbeStatus.DEGRADED
+        reason = f"an unexpected answer: {type(error).__name__}: {error}"
         hint = "Is it what it should be, on that port?"
-        took = _milliseconds(began)
-        return Probe(name, ProbeStatus.DEGRADED, url, took, notes.version, reason, hint)
-    return Probe(name, ProbeStatus.OK, url, _milliseconds(began), notes.version, notes.reason)
-
-
-def _milliseconds(began: float) -> float:
-    return round((time.monotonic() - began) * 1000, 1)
+    latency = round((time.monotonic() - started) * 1000, 1)
+    return ProbeResult(
+        name=name,
+        status=status,
+        url=url,
+        latency=None if status is ProbeStatus.DOWN else latency,
+        version=notes.version,
+        reason=notes.reason if status is ProbeStatus.OK else reason,
+        hint=hint,
+    )

@@ -1,4 +1,4 @@
-"""A request's parts and a key in, the headers that sign it for S3 out."""
+"""A request and a key in, the headers that sign it for S3 out."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def signed(
     Args:
         url: with its path already encoded; of its query, each name once.
         key, secret: the access key and the secret key.
-        headers: more to sign and send.
-        now: the time in UTC; this moment by default.
+        headers: more headers to sign and send.
+        now: the time in UTC; None for the present time.
     """
     parts = urlsplit(url)
     stamp = (now or datetime.datetime.now(datetime.UTC)).strftime("%Y%m%dT%H%M%SZ")
