@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from clipstack.index.derived_fields import with_derived_fields
 from clipstack.index.filters.syntax import (
     And,
     Arithmetic,
@@ -26,7 +27,6 @@ from clipstack.index.filters.syntax import (
     Not,
     Or,
 )
-from clipstack.index.keywords import with_words
 from clipstack.index.schema import Row, row_id
 
 DIMENSION = 4
@@ -273,7 +273,7 @@ def value_of(row: Row, field: Field) -> Any:
 @functools.cache
 def _stored(row: Row) -> Any:
     """The dynamic fields of a row, as they come out of JSON."""
-    return json.loads(json.dumps(with_words(row.facts)))
+    return json.loads(json.dumps(with_derived_fields(row.facts)))
 
 
 def _compares(sign: str, held: Any, value: Any) -> bool:

@@ -1,18 +1,19 @@
-"""The index: a target's collections and their rows, whatever engine keeps them.
+"""The index: the collections of a target and their rows, independent of where they are stored.
 
-`Index` and `Collection` are all that callers know. `index/local/` implements them on SQLite and
-memory-mapped files, `index/milvus/` on a Milvus server; `index/connect.py` picks one by the
+Callers use the protocols `Index` and `Collection` only. `index/local/` implements them on SQLite
+and memory-mapped files, `index/milvus/` on a Milvus server; `index/connect.py` chooses one by the
 settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from clipstack.errors import ClipstackError
+from clipstack.events import SILENT, Events
 from clipstack.index.schema import CollectionInfo, Model, Row
 from clipstack.index.vector_index import VectorIndex
 
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from clipstack.index.schema import Matrix, Vector
 
 MAX_LIMIT = 16384
-"""The most hits of one search, those left out by its offset included; Milvus' own bound."""
+"""Most hits of one search, including those that its offset skips; Milvus' own limit."""
 
 
-class Known(NamedTuple):
-    """What the collection remembers of a file: enough to tell whether it changed."""
+class FileSignature(NamedTuple):
+    """What a row stores of its file to tell whether the file has changed."""
 
     size: int
     mtime_ns: int
@@ -34,14 +35,14 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One row a search found.
+    """A row that a search found.
 
     Attributes:
-        score: the metric's value, as Milvus gives it (L2 is the squared distance).
-        width, height: pixels; size: bytes; taken_at: seconds since the epoch, 0 when unknown.
-        facts: dynamic fields: what else the picture says of itself, and its tags.
-        stands_out: how far its score is from what the collection gives for the query, where a
-            cut-off was asked for.
+        score: the metric's value, as in Milvus (L2 is the squared distance).
+        width, height: pixels; size: bytes; taken_at: seconds since the epoch, 0 if unknown.
+        facts: dynamic fields: metadata of the picture, and its tags.
+        significance: how far its score stands out of what other queries score in the collection,
+            in standard deviations; None if the query did not ask for it.
     """
 
     id: str
@@ -53,10 +54,10 @@ class Hit:
     size: int
     taken_at: int
     facts: dict[str, Any] = field(default_factory=dict)
-    stands_out: float | None = None
+    significance: float | None = None
 
 
-class Tagged(NamedTuple):
+class PictureTags(NamedTuple):
     """A picture and the user's own tags for it."""
 
     id: str
@@ -65,15 +66,15 @@ class Tagged(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """A collection and what is known of it.
+class CollectionSummary:
+    """A collection as listed.
 
     Attributes:
-        rows: those just written included; of a collection released from memory, what the engine
-            has counted.
-        info: None when clipstack did not make it.
-        index: on its vectors; None when it has none yet, or clipstack did not make the collection.
-        loaded: whether it is in the server's memory; None where nothing needs to be loaded.
+        rows: number of rows, including those just written; for a collection released from memory,
+            the server's own count.
+        info: None if clipstack did not create the collection.
+        index: on its vectors; None if it has none yet, or clipstack did not create the collection.
+        loaded: whether it is in the server's memory; None if collections need no loading.
         aliases: its other names.
     """
 
@@ -86,16 +87,16 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
-class Compacted:
-    """What a compaction did.
+class CompactionResult:
+    """The result of a compaction.
 
     Attributes:
-        finished: False when it goes on in the server, as it was not waited for.
-        seconds: waited.
-        freed: bytes of disk given back, where the engine can say.
-        lost: rows that were deleted as their vectors are damaged.
-        job: Milvus' number for it, 0 elsewhere.
-        merged: segments of Milvus' that went into others; made: those they became.
+        finished: False if it continues on the server, as the caller did not wait.
+        seconds: how long the caller waited.
+        freed: bytes of disk space freed; None if unknown.
+        lost: number of rows deleted because their vectors were damaged.
+        job: Milvus' number of the job; 0 elsewhere.
+        merged: number of Milvus segments that were merged; made: number of segments they became.
     """
 
     name: str
@@ -114,17 +115,17 @@ class Collection(Protocol):
     info: CollectionInfo
 
     def prepare(self) -> None:
-        """Do ahead what a search needs, beside other work."""
+        """Prepare for a search in the background."""
         ...
 
-    def known(self, ids: Sequence[str]) -> dict[str, Known]:
-        """What is stored of each of `ids`; those not stored are left out."""
+    def file_signatures(self, ids: Sequence[str]) -> dict[str, FileSignature]:
+        """The file signature of each of `ids` that is stored."""
         ...
 
     def vectors_by_digest(self, digests: Iterable[str]) -> dict[str, Vector]:
         """The stored vector, float32 [dimension], of each of `digests` that has one.
 
-        What was written since the first call may be missing; the caller knows that itself.
+        Rows written since the first call may be missing; the caller has to keep track of those.
         """
         ...
 
@@ -133,20 +134,20 @@ class Collection(Protocol):
         ...
 
     def upsert(self, rows: Sequence[Row], *, new: bool = False) -> None:
-        """Write rows, in place of those with the same ids.
+        """Write rows, replacing those with the same ids.
 
-        The user's tags of a row that is replaced stay, unless the new row brings tags itself
+        The user's tags of a replaced row stay, unless the new row has tags itself
         (`facts["tags"]`). When this returns, the rows are durable and the next search finds them.
 
         Args:
-            rows: with ids that are all different.
-            new: none of them is stored, as far as is known; saves looking for their tags. A row
-                that another process wrote meanwhile is still replaced, never doubled.
+            rows: with distinct ids.
+            new: none of them is stored, as far as the caller knows; saves a query for their tags. A
+                row that another process wrote meanwhile is still replaced, never duplicated.
         """
         ...
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete the rows of `ids`; returns how many there were."""
+        """Delete the rows with these ids; returns how many it deleted."""
         ...
 
     def search(
@@ -162,74 +163,74 @@ class Collection(Protocol):
 
         Args:
             vectors: float32 [queries, dimension], not normalised.
-            limit: the most hits for each, at least 1.
-            offset: the best ones to leave out; limit + offset is at most MAX_LIMIT.
-            filter: only rows it is true of.
+            limit: most hits per query, at least 1.
+            offset: number of best hits to skip; limit + offset is at most MAX_LIMIT.
+            filter: that the rows match.
             params: of the index on the vectors, such as ef; an exact search has none.
         """
         ...
 
     def count(self, filter: Expression | None = None) -> int:
-        """Rows that a filter lets through, those just written included."""
+        """Number of rows that match a filter, including those just written."""
         ...
 
     def is_empty(self) -> bool:
-        """Whether there is no row at all."""
+        """Whether the collection has no rows."""
         ...
 
     def sample(self, count: int, *, rows: int = 0, filter: Expression | None = None) -> Matrix:
-        """The vectors, float32 [rows, dimension], of `count` rows, or of all where there are fewer.
-        With `rows` there may be a fifth less; on a server what was just written may be missing.
+        """The vectors, float32 [rows, dimension], of `count` rows, or of all if there are fewer.
 
-        They are those with the lowest ids. An id is a hash of a path, so they are a random choice
-        that has nothing to do with what the pictures show, and the same every time.
+        With `rows`, the result may have a fifth fewer; on a server, rows just written may be
+        missing. The rows are those with the lowest ids: as an id is a hash of a path, they are a
+        random sample that does not depend on what the pictures show, and the same every time.
 
         Args:
-            rows: how many there are by `count(filter)`, where that is known: less is read.
-            filter: only rows it is true of.
+            rows: `count(filter)`, if known; saves reading.
+            filter: that the rows match.
         """
         ...
 
     def row(self, id: str) -> dict[str, Any] | None:
-        """Every field of a row but its vector, dynamic ones too; None where there is none."""
+        """Every field of a row but its vector, dynamic ones too; None if it is not stored."""
         ...
 
     def rows(self, *, after: str = "", filter: Expression | None = None) -> Iterator[list[Row]]:
         """All rows with their vectors and facts, in batches of some megabytes, by ascending id.
 
         Args:
-            after: only rows whose id is greater; "" for all.
-            filter: only rows it is true of.
+            after: only rows with a greater id; "" for all.
+            filter: that the rows match.
         """
         ...
 
-    def tagged(self, ids: Sequence[str]) -> dict[str, Tagged]:
+    def picture_tags(self, ids: Sequence[str]) -> dict[str, PictureTags]:
         """The path and tags of each of `ids` that is stored."""
         ...
 
-    def all_tagged(self, filter: Expression | None = None) -> Iterator[Tagged]:
-        """The path and tags of every row, or of those a filter is true of."""
+    def all_picture_tags(self, filter: Expression | None = None) -> Iterator[PictureTags]:
+        """The path and tags of every row, or of those that match a filter."""
         ...
 
     def set_tags(self, tags: Mapping[str, Sequence[str]]) -> None:
-        """Give the rows of these ids these tags, in place of those they have; an empty list takes
-        all away. Ids that are not stored are passed over."""
+        """Replace the tags of rows, given by id; an empty list removes all. Ids that are not stored
+        are ignored."""
         ...
 
 
 class Index(AbstractContextManager["Index"], Protocol):
     """The collections of a target, open until `close`.
 
-    Wherever a collection is named, an alias will do, unless the collection itself is changed.
+    Methods accept an alias in place of a collection's name, except to change the collection itself.
 
     Attributes:
-        where: the file or the server's address.
+        location: path of the file, or the server's address.
     """
 
-    where: str
+    location: str
 
     def close(self) -> None:
-        """Let go of the file or the connection."""
+        """Close the files or the connection."""
         ...
 
     def names(self) -> list[str]:
@@ -237,85 +238,85 @@ class Index(AbstractContextManager["Index"], Protocol):
         ...
 
     def exists(self, name: str) -> bool:
-        """Whether there is a collection, or an alias, called `name`."""
+        """Whether a collection or an alias has that name."""
         ...
 
-    def list(self) -> list[Described]:
+    def list(self) -> list[CollectionSummary]:
         """Every collection, by name."""
         ...
 
-    def describe(self, name: str) -> Described:
+    def describe(self, name: str) -> CollectionSummary:
         """One collection.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: it does not exist.
         """
         ...
 
     def info(self, name: str) -> CollectionInfo:
-        """What a collection of clipstack's says of itself.
+        """The description of a collection: its model, dimension and metric.
 
         Raises:
-            NotFoundError: there is none of that name.
-            ClipstackError: clipstack did not make it.
+            NotFoundError: it does not exist.
+            ClipstackError: clipstack did not create it.
         """
         ...
 
-    def check_vector_index(self, wanted: VectorIndex) -> VectorIndex:
-        """The index on vectors that `create` makes when asked for `wanted`.
+    def resolve_vector_index(self, requested: VectorIndex) -> VectorIndex:
+        """The index on vectors that `create` makes for the requested one.
 
         Raises:
-            UsageError: the target does not have it.
+            UsageError: the target does not support it.
         """
         ...
 
     def create(
         self, name: str, model: Model, metric: str, index: VectorIndex | None = None
     ) -> CollectionInfo:
-        """Make an empty collection for the vectors of `model`, compared by `metric`.
+        """Create an empty collection for the vectors of `model`, compared by `metric`.
 
         Args:
             index: on its vectors; AUTOINDEX by default.
 
         Raises:
-            UsageError: the name is none, or the target does not have that index.
+            UsageError: the name is invalid, or the target does not support that index.
             ClipstackError: the name is taken.
         """
         ...
 
     def drop(self, name: str) -> int:
-        """Delete a collection, and its aliases with it; returns how many rows went.
+        """Delete a collection and its aliases; returns how many rows it had.
 
         Raises:
-            NotFoundError: there is none of that name.
-            UsageError: it is an alias.
+            NotFoundError: it does not exist.
+            UsageError: `name` is an alias.
         """
         ...
 
     def rename(self, old: str, new: str) -> CollectionInfo:
-        """Give a collection another name; its rows and aliases stay.
+        """Rename a collection; its rows and aliases stay.
 
         Raises:
-            NotFoundError: there is no `old`.
-            UsageError: `old` is an alias, or `new` is no name.
+            NotFoundError: `old` does not exist.
+            UsageError: `old` is an alias, or `new` is invalid.
             ClipstackError: `new` is taken.
         """
         ...
 
     def set_alias(self, name: str, alias: str) -> str:
-        """Give a collection another name beside its own, taken from the one that has it now.
+        """Point an alias at a collection, even if another collection has it.
 
         Returns:
             The collection that had the alias before, or "".
 
         Raises:
-            UsageError: `alias` is no name for a collection.
-            ClipstackError: there is a collection of that name.
+            UsageError: `alias` is not a valid name.
+            ClipstackError: a collection has that name.
         """
         ...
 
     def delete_alias(self, name: str, alias: str) -> None:
-        """Take an alias away from a collection.
+        """Remove an alias from a collection.
 
         Raises:
             NotFoundError: it does not have that alias.
@@ -323,29 +324,29 @@ class Index(AbstractContextManager["Index"], Protocol):
         ...
 
     def load(self, name: str, *, patience: float) -> str:
-        """Bring a collection into memory where that is needed; returns its own name.
+        """Load a collection into memory if the target needs that; returns its own name.
 
         Args:
-            patience: seconds without any progress after which it is given up.
+            patience: seconds without progress after which it gives up.
 
         Raises:
-            ClipstackError: it can't be loaded, or stops on its way.
+            ClipstackError: it can't be loaded, or makes no progress.
         """
         ...
 
     def release(self, name: str) -> str:
-        """Take a collection out of memory; its rows stay. Returns its own name.
+        """Release a collection from memory; its rows stay. Returns its own name.
 
         Raises:
             UsageError: the target does not load collections.
         """
         ...
 
-    def compact(self, name: str, *, wait: bool) -> Compacted:
-        """Give back the space of rows that were replaced or deleted.
+    def compact(self, name: str, *, wait: bool) -> CompactionResult:
+        """Free the space of rows that were replaced or deleted.
 
         Args:
-            wait: until it is done, which may take minutes.
+            wait: for the end, which may take minutes.
         """
         ...
 
@@ -354,23 +355,23 @@ class Index(AbstractContextManager["Index"], Protocol):
         name: str,
         *,
         patience: float = 60.0,
-        note: Callable[[str], None] = lambda _: None,
+        events: Events = SILENT,
     ) -> Collection:
         """The rows of a collection, ready to be read, searched and written.
 
         Args:
-            patience: as for `load`: one that is released is loaded.
-            note: told when that takes a while.
+            patience: as for `load`; a released collection is loaded.
+            events: reports a load that takes a while.
 
         Raises:
-            NotFoundError: there is none of that name.
-            ClipstackError: clipstack did not make it, or it can't be loaded.
+            NotFoundError: it does not exist.
+            ClipstackError: clipstack did not create it, or it can't be loaded.
         """
         ...
 
 
 def require_same_model(info: CollectionInfo, model: Model) -> None:
-    """Refuse a model whose vectors can't be compared with those in the collection.
+    """Refuse a model whose vectors can't be compared with those in a collection.
 
     Raises:
         ClipstackError: the fingerprints differ.

@@ -1,4 +1,4 @@
-"""The index of a target, opened: a database on this machine, or a Milvus server."""
+"""Opening the index of a target: a database on this machine, or a Milvus server."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from clipstack.retry import RetryPolicy
 from clipstack.settings import Settings
 
 
-def is_there(settings: Settings) -> bool:
-    """Whether there is anything to open; a server is taken to be there, and a database in a folder
-    that can't be looked into."""
+def index_exists(settings: Settings) -> bool:
+    """Whether the target's database exists; always True for a server, and for a database in a
+    folder that can't be read."""
     try:
-        return bool(settings.milvus_uri) or settings.database.exists()
+        return not settings.is_embedded or settings.database.exists()
     except PermissionError:
         return True
 
 
 def connect(
-    settings: Settings, *, create: bool = False, patience: RetryPolicy | None = None
+    settings: Settings, *, create: bool = False, retry_policy: RetryPolicy | None = None
 ) -> Index:
     """Open the target's index; a context manager that closes it.
 
     Args:
-        create: make the database on this machine where there is none yet.
-        patience: with a server that goes away later; `settings.wait` by default.
+        create: create the database on this machine if it does not exist.
+        retry_policy: for a server that becomes unavailable later; `settings.wait` by default.
 
     Raises:
-        NotFoundError: without `create`, there is no database yet.
+        NotFoundError: the database does not exist, and `create` is not set.
         UnreachableError: the server does not answer, or refuses the token.
-        UsageError: the server's address is none, or a TLS file can't be read.
-        ClipstackError: the database is damaged, or another program's.
+        UsageError: the server's address is invalid, or a TLS file can't be read.
+        ClipstackError: the database is damaged, or belongs to another program.
     """
-    if settings.milvus_uri:
+    if not settings.is_embedded:
+        from clipstack.index.milvus.connection import Tls
         from clipstack.index.milvus.index import MilvusIndex
-        from clipstack.index.milvus.server import Tls
 
         return MilvusIndex(
             settings.milvus_uri,
             token=settings.milvus_token,
             database=settings.milvus_database,
-            tls=Tls.of(settings),
+            tls=Tls.from_settings(settings),
             wait=settings.wait,
-            patience=patience,
+            retry_policy=retry_policy,
         )
-    if not is_there(settings) and not create:
+    if not index_exists(settings) and not create:
         raise NotFoundError(
             f"nothing is imported yet: there is no {settings.database}",
             hint="Start with `clipstack import FOLDER`, or `clipstack demo` to see it work.",

@@ -1,4 +1,4 @@
-"""Names of collections: which there can be, and what is wrong with one."""
+"""Names of collections: their syntax, and the errors for names that are wrong, missing or taken."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from clipstack.errors import ClipstackError, NotFoundError, UsageError
 
-# Milvus' rule for names of collections.
+# Milvus' syntax for names of collections.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
 def check_name(name: str) -> str:
-    """`name`, if it can be a collection's: Milvus' rule holds everywhere, so that any collection
-    can be copied there.
+    """Return `name` if it is valid by Milvus' rule, which holds on every target, so that any
+    collection can be copied to a Milvus server.
 
     Raises:
-        UsageError: it can't.
+        UsageError: it is not valid.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -26,8 +26,8 @@ def check_name(name: str) -> str:
     return name
 
 
-def require_own_name(name: str, given: str) -> None:
-    """Raises UsageError when `given` is an alias of the collection `name`."""
+def refuse_alias(name: str, given: str) -> None:
+    """Raise UsageError if `given` is an alias of the collection `name`."""
     if name != given:
         raise UsageError(
             f"{given!r} is an alias of the collection {name!r}",
@@ -36,18 +36,18 @@ def require_own_name(name: str, given: str) -> None:
         )
 
 
-def not_ours(name: str) -> ClipstackError:
-    """The error for a collection that another program made."""
+def not_clipstack_error(name: str) -> ClipstackError:
+    """The error for a collection that another program created."""
     return ClipstackError(
         f"collection {name!r} was not made by clipstack", hint="Name another with --collection."
     )
 
 
-def missing(name: str, names: Sequence[str]) -> NotFoundError:
-    """The error for a collection that is not there.
+def not_found_error(name: str, names: Sequence[str]) -> NotFoundError:
+    """The error for a collection that does not exist.
 
     Args:
-        names: of those that are.
+        names: of the collections that exist.
     """
     hint = "Make one with `clipstack import FOLDER`."
     if names:
@@ -56,19 +56,19 @@ def missing(name: str, names: Sequence[str]) -> NotFoundError:
     return NotFoundError(f"there is no collection {name!r}", hint=hint)
 
 
-def taken(name: str) -> ClipstackError:
-    """The error for the name of a collection that is there already."""
+def name_taken_error(name: str) -> ClipstackError:
+    """The error for a name that a collection already has."""
     return ClipstackError(
         f"there is a collection {name!r} already",
         hint=f"Choose another name, or `clipstack collections drop {name}` first.",
     )
 
 
-def no_such_alias(name: str, alias: str, aliases: Sequence[str]) -> NotFoundError:
+def alias_not_found_error(name: str, alias: str, aliases: Sequence[str]) -> NotFoundError:
     """The error for an alias that a collection does not have.
 
     Args:
-        aliases: those it has.
+        aliases: those that it has.
     """
     return NotFoundError(
         f"collection {name!r} has no alias {alias!r}",

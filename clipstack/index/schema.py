@@ -1,4 +1,4 @@
-"""Rows, collections and models as every index knows them."""
+"""Rows, collections and models, as every index stores them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clipstack.index.keywords import FOR_FILTERS
+from clipstack.index.derived_fields import DERIVED_FIELDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 MAX_PATH_BYTES = 4096
 ID_LENGTH = 32
-FACTS = ("path", "digest", "size", "mtime_ns", "width", "height", "format", "taken_at")
+FILE_FIELDS = ("path", "digest", "size", "mtime_ns", "width", "height", "format", "taken_at")
 
-# Dynamic fields; a row has those that are known of its picture.
-DYNAMIC = (
+# Dynamic fields; a row has those that its picture has.
+DYNAMIC_FIELDS = (
     *("camera", "lens", "lat", "lon", "orientation", "title", "description", "keywords", "tags"),
-    *FOR_FILTERS,
+    *DERIVED_FIELDS,
 )
 
 
 class Model(Protocol):
-    """What a collection needs to know of the model whose vectors it holds."""
+    """What a collection needs to know about the model of its vectors."""
 
     @property
     def name(self) -> str: ...
@@ -40,14 +40,19 @@ class Model(Protocol):
     def dimension(self) -> int: ...
 
 
+def higher_is_better(metric: str) -> bool:
+    """Whether higher scores are better: they are similarities, except for L2, a distance."""
+    return metric != "L2"
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """What a collection says of itself; kept as JSON beside it.
+    """The description of a collection, stored with it as JSON.
 
     Attributes:
-        model: the model's name as it was asked for; `revision` is its hub commit, or "".
+        model: the model's name as the user gave it; `revision` is its hub commit, or "".
         fingerprint: of the model's weights and preprocessing; vectors of another are refused.
-        dimension: numbers in a vector.
+        dimension: length of the vectors.
         metric: COSINE, L2 or IP.
     """
 
@@ -59,38 +64,38 @@ class CollectionInfo:
     metric: str
 
     @classmethod
-    def of(cls, name: str, model: Model, metric: str) -> CollectionInfo:
-        """A collection for the vectors of `model`, compared by `metric`."""
+    def for_model(cls, name: str, model: Model, metric: str) -> CollectionInfo:
+        """The description of a collection for the vectors of `model`, compared by `metric`."""
         return cls(name, model.name, model.revision, model.fingerprint, model.dimension, metric)
 
     def to_description(self) -> str:
-        facts = asdict(self)
-        del facts["name"]
-        return json.dumps({"clipstack": 1, **facts})
+        fields = asdict(self)
+        del fields["name"]
+        return json.dumps({"clipstack": 1, **fields})
 
     @classmethod
     def from_description(cls, name: str, description: str) -> CollectionInfo | None:
-        """The facts a description holds, or None when clipstack did not write it."""
+        """Parse `to_description`'s JSON; None if clipstack did not write it."""
         try:
-            facts = json.loads(description)
-            if facts.pop("clipstack") != 1:
+            fields = json.loads(description)
+            if fields.pop("clipstack") != 1:
                 return None
-            return cls(name=name, **facts)
+            return cls(name=name, **fields)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One picture as an index keeps it.
+    """One picture in an index.
 
     Attributes:
         digest: BLAKE2b-128 of the file's bytes, hexadecimal.
         size: bytes; mtime_ns: nanoseconds since the epoch.
         width, height: pixels of the upright picture.
         taken_at: seconds since the epoch from EXIF, 0 when unknown; imported_at likewise.
-        vector: float32 [dimension], as the model gives it.
-        facts: what else is known, as dynamic fields: names of `DYNAMIC`.
+        vector: float32 [dimension], as computed by the model.
+        facts: dynamic fields, with names from `DYNAMIC_FIELDS` or of other programs.
     """
 
     id: str
@@ -108,10 +113,10 @@ class Row:
 
 
 def row_id(path: str) -> str:
-    """The key of the picture at `path` (absolute): the same for every import of it."""
+    """The id of the picture at `path` (absolute), the same for every import."""
     return hashlib.blake2b(path.encode(), digest_size=ID_LENGTH // 2).hexdigest()
 
 
 def id_bound(share: float) -> str:
-    """A text that about this share of all ids is less than: they are hashes, spread evenly."""
+    """An id that about this share of all ids are less than: ids are hashes, evenly distributed."""
     return f"{min(int(share * 2**32), 2**32 - 1):08x}"

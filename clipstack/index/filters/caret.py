@@ -6,24 +6,24 @@ import unicodedata
 
 from clipstack.errors import UsageError
 
-_SHOWN = 64
+_CONTEXT_CHARS = 64
 
 
-def refused(option: str, text: str, place: int, why: str, hint: str = "") -> UsageError:
+def invalid_value(option: str, text: str, position: int, reason: str, hint: str = "") -> UsageError:
     """The error for a value of `option` that is wrong at `place`, counted from 0."""
     return UsageError(
-        f"{option}: {why}", hint="\n".join(filter(None, [pointed(text, place), hint]))
+        f"{option}: {reason}", hint="\n".join(filter(None, [underline(text, position), hint]))
     )
 
 
-def pointed(text: str, place: int) -> str:
+def underline(text: str, position: int) -> str:
     """Two lines: the text around `place`, on one line, and a caret under it."""
     text = "".join(char if char.isprintable() else " " for char in text)
-    first = max(0, place - _SHOWN)
-    before, after = text[first:place], text[place : place + _SHOWN]
-    if first:
+    start = max(0, position - _CONTEXT_CHARS)
+    before, after = text[start:position], text[position : position + _CONTEXT_CHARS]
+    if start:
         before = "..." + before
-    if len(text) > place + _SHOWN:
+    if len(text) > position + _CONTEXT_CHARS:
         after += "..."
     return f"  {before}{after}\n  {' ' * sum(map(_columns, before))}^"
 

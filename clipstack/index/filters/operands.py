@@ -10,12 +10,12 @@ from typing import Any, cast
 from clipstack.index.filters import tokens
 from clipstack.index.filters.syntax import NUMBERS, TEXTS, Arithmetic, Field, Scalar
 from clipstack.index.filters.tokens import FilterSyntaxError, Token
-from clipstack.index.schema import DYNAMIC
+from clipstack.index.schema import DYNAMIC_FIELDS
 
-FIELDS = (*TEXTS, *NUMBERS, *DYNAMIC)
-IN_LISTS = ("json_contains", "json_contains_all", "json_contains_any")
-_WORDS = ("and", "or", "not", "in", "like", "exists", "true", "false", *IN_LISTS)
-_MOST_PLACES = 3
+FIELDS = (*TEXTS, *NUMBERS, *DYNAMIC_FIELDS)
+LIST_FUNCTIONS = ("json_contains", "json_contains_all", "json_contains_any")
+_RESERVED_WORDS = ("and", "or", "not", "in", "like", "exists", "true", "false", *LIST_FUNCTIONS)
+_MAX_INDEXES = 3
 """Numbers in the brackets of one field."""
 
 
@@ -32,7 +32,7 @@ class Operand:
     """
 
     kind: str
-    place: int
+    position: int
     field: Field | None = None
     arithmetic: Arithmetic | None = None
     value: Scalar = ""
@@ -50,7 +50,7 @@ class OperandReader:
     """
 
     def __init__(self, text: str) -> None:
-        self._tokens = tokens.read(text)
+        self._tokens = tokens.tokenize(text)
         self._next = 0
 
     @property
@@ -75,13 +75,13 @@ class OperandReader:
         if self.take(text):
             return
         if opened:
-            raise FilterSyntaxError(self.token.place, f"`{text}` is missing")
+            raise FilterSyntaxError(self.token.position, f"`{text}` is missing")
         raise self.unexpected(f"`{text}`")
 
-    def unexpected(self, wanted: str, hint: str = "") -> FilterSyntaxError:
+    def unexpected(self, expected: str, hint: str = "") -> FilterSyntaxError:
         """The fault of the next token where something else belongs."""
-        why = f"{self.token.shown} where {wanted} belongs"
-        return FilterSyntaxError(self.token.place, why, hint)
+        reason = f"{self.token.label} where {expected} belongs"
+        return FilterSyntaxError(self.token.position, reason, hint)
 
     def value(self) -> Operand:
         """A literal, a field, or a field and some arithmetic."""
@@ -92,42 +92,42 @@ class OperandReader:
             field = operand.field
             if operand.kind != "int" or not field or operand.arithmetic or number.kind != "int":
                 raise FilterSyntaxError(
-                    sign.place,
+                    sign.position,
                     "arithmetic is one of the fields that are numbers and one whole number",
                 )
             value = cast("int", self.operand().value)
             if sign.text in "/%" and not value:
-                raise FilterSyntaxError(number.place, "nothing can be divided by 0")
+                raise FilterSyntaxError(number.position, "nothing can be divided by 0")
             if sign.text == "%" and field.name == "mtime_ns":  # 2.3 computes it with floats
-                why = "versions of Milvus compute `%` of so large numbers differently"
-                raise FilterSyntaxError(sign.place, why)
-            made = Arithmetic(field, cast("Any", sign.text), value)
-            operand = replace(operand, arithmetic=made)
+                reason = "versions of Milvus compute `%` of so large numbers differently"
+                raise FilterSyntaxError(sign.position, reason)
+            arithmetic = Arithmetic(field, cast("Any", sign.text), value)
+            operand = replace(operand, arithmetic=arithmetic)
         return operand
 
     def operand(self) -> Operand:
         """A literal or a field."""
         token = self.token
-        place = token.place
+        position = token.position
         sign = self.take("-", "+")
         if sign:
             if self.token.kind not in ("int", "float"):
                 raise self.unexpected("a number")
             token = self.token
         if self.at("["):
-            return Operand("list", place, items=self.list())
+            return Operand("list", position, items=self.list())
         if token.kind == "name":
-            return self._named(token)
+            return self._read_name(token)
         value: Scalar
         if token.kind == "text":
-            value = tokens.unquoted(token)
+            value = tokens.unquote(token)
         elif token.kind in ("int", "float"):
             number = _number(token)
             value = -number if sign and sign.text == "-" else number
         else:
             raise self.unexpected("a field, a number or a text")
         self.take()
-        return Operand(token.kind, place, value=value)
+        return Operand(token.kind, position, value=value)
 
     def list(self, operand: Operand | None = None) -> tuple[Operand, ...]:
         """The items of a list of literals, which `operand` can be compared with."""
@@ -137,41 +137,41 @@ class OperandReader:
         while not self.at("]"):
             item = self.value()
             if item.field or item.kind in ("list", "bool"):
-                raise FilterSyntaxError(item.place, "a list holds numbers or texts")
+                raise FilterSyntaxError(item.position, "a list holds numbers or texts")
             if operand:
-                match(operand, item)
+                check_kinds(operand, item)
             items.append(item)
             if items[0].kind != item.kind:
-                raise FilterSyntaxError(item.place, "a list holds values of one kind")
+                raise FilterSyntaxError(item.position, "a list holds values of one kind")
             if not self.take(","):
                 break
         self.expect("]", opened)
         return tuple(items)
 
-    def _named(self, token: Token) -> Operand:
+    def _read_name(self, token: Token) -> Operand:
         name = token.text
         if name.lower() in ("true", "false"):
             self.take()
-            return Operand("bool", token.place, value=name.lower() == "true")
+            return Operand("bool", token.position, value=name.lower() == "true")
         if name == "vector":
-            raise FilterSyntaxError(token.place, "the vector can't be compared")
-        if name in _WORDS or (name not in FIELDS and name != "$meta"):
-            raise self._no_field(token)
+            raise FilterSyntaxError(token.position, "the vector can't be compared")
+        if name in _RESERVED_WORDS or (name not in FIELDS and name != "$meta"):
+            raise self._unknown_field(token)
         self.take()
         if name == "$meta" and not self.at("["):
             raise self.unexpected('a name in brackets, such as $meta["camera"]')
-        field = _known(Field(name, self._path(token)), token.place)
+        field = _resolve_meta(Field(name, self._read_path(token)), token.position)
         kind = "text" if name in TEXTS else "int" if name in NUMBERS else ""
-        return Operand(kind, token.place, field)
+        return Operand(kind, token.position, field)
 
-    def _path(self, name: Token) -> tuple[str | int, ...]:
+    def _read_path(self, name: Token) -> tuple[str | int, ...]:
         """What follows a field in brackets."""
-        end = name.place + len(name.text)
+        end = name.position + len(name.text)
         path: list[str | int] = []
         while self.at("["):
             opened = self.token
-            if opened.place != end:
-                raise FilterSyntaxError(opened.place, "no space belongs before this bracket")
+            if opened.position != end:
+                raise FilterSyntaxError(opened.position, "no space belongs before this bracket")
             if name.text in (*TEXTS, *NUMBERS):
                 raise self.unexpected("a comparison")
             self.take()
@@ -180,45 +180,47 @@ class OperandReader:
             inner = self.token
             path.append(_key(inner))
             self.take()
-            end = self.token.place + 1
+            end = self.token.position + 1
             self.expect("]", opened)
-            if inner.place + len(inner.text) + 1 != end or inner.place != opened.place + 1:
-                raise FilterSyntaxError(opened.place, "no space belongs inside these brackets")
+            if inner.position + len(inner.text) + 1 != end or inner.position != opened.position + 1:
+                raise FilterSyntaxError(opened.position, "no space belongs inside these brackets")
         return tuple(path)
 
-    def _no_field(self, token: Token) -> FilterSyntaxError:
-        if token.text in _WORDS:
+    def _unknown_field(self, token: Token) -> FilterSyntaxError:
+        if token.text in _RESERVED_WORDS:
             return self.unexpected("a field, a number or a text")
         if self._tokens[self._next + 1].text == "(":
-            have = ", ".join(IN_LISTS)
+            functions = ", ".join(LIST_FUNCTIONS)
             return FilterSyntaxError(
-                token.place, f"no function {token.text!r}", f"There is: {have}."
+                token.position, f"no function {token.text!r}", f"There is: {functions}."
             )
-        near = difflib.get_close_matches(token.text, FIELDS, 1)
-        hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(FIELDS)}."
-        return FilterSyntaxError(token.place, f"there is no field {token.text!r}", hint)
+        suggestions = difflib.get_close_matches(token.text, FIELDS, 1)
+        hint = (
+            f"Did you mean {suggestions[0]}?" if suggestions else f"There is: {', '.join(FIELDS)}."
+        )
+        return FilterSyntaxError(token.position, f"there is no field {token.text!r}", hint)
 
 
-def match(operand: Operand, literal: Operand) -> None:
+def check_kinds(operand: Operand, literal: Operand) -> None:
     """Raises where a fixed field is compared with what it never holds."""
     if literal.kind == "list":
-        raise FilterSyntaxError(literal.place, "a list stands behind `in`")
+        raise FilterSyntaxError(literal.position, "a list stands behind `in`")
     if not operand.field or not operand.kind or operand.kind == literal.kind:
         return
-    needs = "a text, in quotes" if operand.kind == "text" else "a whole number"
-    raise FilterSyntaxError(literal.place, f"{operand.field.name} compares with {needs}")
+    expected = "a text, in quotes" if operand.kind == "text" else "a whole number"
+    raise FilterSyntaxError(literal.position, f"{operand.field.name} compares with {expected}")
 
 
 def _number(token: Token) -> int | float:
     if token.kind == "float":
         if not math.isfinite(float(token.text)):
-            raise FilterSyntaxError(token.place, "the number is too large")
+            raise FilterSyntaxError(token.position, "the number is too large")
         return float(token.text)
     number = int(token.text, 0 if token.text[1:2].isalpha() else 10)
     if token.text != str(number):
-        raise FilterSyntaxError(token.place, "versions of Milvus read this number differently")
+        raise FilterSyntaxError(token.position, "versions of Milvus read this number differently")
     if number >= 2**63:
-        raise FilterSyntaxError(token.place, "the number is too large")
+        raise FilterSyntaxError(token.position, "the number is too large")
     return number
 
 
@@ -230,27 +232,29 @@ def _key(token: Token) -> str | int:
         return number
     key = token.text[1:-1]
     if not key:
-        raise FilterSyntaxError(token.place, "the name is empty")
+        raise FilterSyntaxError(token.position, "the name is empty")
     if "\\" in key or '"' in key:
-        raise FilterSyntaxError(token.place, "a name in brackets can't hold quotes or backslashes")
+        raise FilterSyntaxError(
+            token.position, "a name in brackets can't hold quotes or backslashes"
+        )
     is_number = key.isascii() and key.isdigit() and str(int(key)) == key and int(key) < 2**63
     return int(key) if is_number else key
 
 
-def _known(field: Field, place: int) -> Field:
+def _resolve_meta(field: Field, position: int) -> Field:
     """A field by its own name, where `$meta` has one of those that have names."""
     if field.name == "$meta":
         first = field.path[0]
         if first in (*TEXTS, *NUMBERS, "vector"):
-            why = f"{first} is a field of every row, and not in $meta"
-            raise FilterSyntaxError(place, why, f"Write {first} alone.")
-        if first in DYNAMIC:
+            reason = f"{first} is a field of every row, and not in $meta"
+            raise FilterSyntaxError(position, reason, f"Write {first} alone.")
+        if first in DYNAMIC_FIELDS:
             field = Field(str(first), field.path[1:])
-    if field.is_made and field.path:
+    if field.is_derived and field.path:
         hint = f'Write json_contains({field.name}, "...").'
-        raise FilterSyntaxError(place, f"the words in {field.name} have no order", hint)
-    if sum(isinstance(step, int) for step in field.path) > _MOST_PLACES:
+        raise FilterSyntaxError(position, f"the words in {field.name} have no order", hint)
+    if sum(isinstance(step, int) for step in field.path) > _MAX_INDEXES:
         raise FilterSyntaxError(
-            place, f"at most {_MOST_PLACES} numbers stand in a field's brackets"
+            position, f"at most {_MAX_INDEXES} numbers stand in a field's brackets"
         )
     return field

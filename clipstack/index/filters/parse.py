@@ -27,8 +27,8 @@ from __future__ import annotations
 from typing import cast
 
 from clipstack.index.filters import tokens
-from clipstack.index.filters.caret import refused
-from clipstack.index.filters.operands import IN_LISTS, Operand, OperandReader, match
+from clipstack.index.filters.caret import invalid_value
+from clipstack.index.filters.operands import LIST_FUNCTIONS, Operand, OperandReader, check_kinds
 from clipstack.index.filters.syntax import (
     EXACT,
     And,
@@ -46,10 +46,10 @@ from clipstack.index.filters.syntax import (
 )
 from clipstack.index.filters.tokens import FilterSyntaxError, Token
 
-_COMPARE = ("<", "<=", ">", ">=", "==", "!=")
-_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_DEEPEST = 50
-_LONGEST_PATTERN = 10_000
+_COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_MAX_DEPTH = 50
+_MAX_PATTERN_LENGTH = 10_000
 
 
 def parse(text: str, option: str = "--filter") -> Expression:
@@ -63,8 +63,8 @@ def parse(text: str, option: str = "--filter") -> Expression:
     """
     try:
         return _Parser(text).run()
-    except FilterSyntaxError as fault:
-        raise refused(option, text, fault.place, fault.why, fault.hint) from None
+    except FilterSyntaxError as error:
+        raise invalid_value(option, text, error.position, error.reason, error.hint) from None
 
 
 class _Parser(OperandReader):
@@ -77,21 +77,23 @@ class _Parser(OperandReader):
     def run(self) -> Expression:
         if self.token.kind == "end":
             raise FilterSyntaxError(0, "it is empty")
-        expression = self._any_of()
+        expression = self._or_expression()
         token = self.token
         if token.text in ("AND", "OR"):
-            raise FilterSyntaxError(token.place, f"write `{token.text.lower()}` in small letters")
+            raise FilterSyntaxError(
+                token.position, f"write `{token.text.lower()}` in small letters"
+            )
         if token.kind != "end":
             raise self.unexpected("`and`, `or` or the end")
         return expression
 
-    def _any_of(self) -> Expression:
-        conditions = [self._all_of()]
+    def _or_expression(self) -> Expression:
+        conditions = [self._and_expression()]
         while self.take("or", "||"):
-            conditions.append(self._all_of())
+            conditions.append(self._and_expression())
         return conditions[0] if len(conditions) == 1 else Or(tuple(conditions))
 
-    def _all_of(self) -> Expression:
+    def _and_expression(self) -> Expression:
         conditions = [self._condition()]
         while self.take("and", "&&"):
             conditions.append(self._condition())
@@ -100,19 +102,19 @@ class _Parser(OperandReader):
     def _condition(self) -> Expression:
         token = self.token
         self._depth += 1
-        if self._depth > _DEEPEST:
-            raise FilterSyntaxError(token.place, "it is nested too deep")
+        if self._depth > _MAX_DEPTH:
+            raise FilterSyntaxError(token.position, "it is nested too deep")
         condition: Expression
         if self.take("not", "!"):
             if not self.at("("):
                 raise self.unexpected("`(`", "`not` stands before parentheses: not (...)")
             condition = Not(self._condition())
         elif self.take("("):
-            condition = self._any_of()
+            condition = self._or_expression()
             self.expect(")", token)
         elif self.take("exists", "EXISTS"):
             condition = self._exists()
-        elif token.kind == "name" and token.text.lower() in IN_LISTS:
+        elif token.kind == "name" and token.text.lower() in LIST_FUNCTIONS:
             condition = self._contains(token)
         else:
             condition = self._comparison()
@@ -122,7 +124,7 @@ class _Parser(OperandReader):
     def _exists(self) -> Expression:
         operand = self.operand()
         if not operand.field or operand.field.is_fixed:
-            raise FilterSyntaxError(operand.place, "`exists` takes a field that rows may lack")
+            raise FilterSyntaxError(operand.position, "`exists` takes a field that rows may lack")
         return Exists(operand.field)
 
     def _contains(self, function: Token) -> Expression:
@@ -131,20 +133,20 @@ class _Parser(OperandReader):
         self.expect("(")
         left = self.value()
         if left.kind or not left.field:
-            raise FilterSyntaxError(left.place, f"`{function.text}` takes a list such as tags")
+            raise FilterSyntaxError(left.position, f"`{function.text}` takes a list such as tags")
         self.expect(",")
-        wanted = self.value()
+        argument = self.value()
         takes_list = function.text.lower() != "json_contains"
-        if wanted.field or (wanted.kind == "list") is not takes_list:
-            what = 'a list such as ["dog", "sea"]' if takes_list else 'one value such as "dog"'
-            raise FilterSyntaxError(wanted.place, f"`{function.text}` takes {what}")
-        items = wanted.items if takes_list else (wanted,)
+        if argument.field or (argument.kind == "list") is not takes_list:
+            expected = 'a list such as ["dog", "sea"]' if takes_list else 'one value such as "dog"'
+            raise FilterSyntaxError(argument.position, f"`{function.text}` takes {expected}")
+        items = argument.items if takes_list else (argument,)
         if not items:
-            raise FilterSyntaxError(wanted.place, "the list is empty")
+            raise FilterSyntaxError(argument.position, "the list is empty")
         for item in items:
             if isinstance(item.value, int) and abs(item.value) >= EXACT:
-                why = f"`{function.text}` takes whole numbers below {EXACT} only"
-                raise FilterSyntaxError(item.place, why)
+                reason = f"`{function.text}` takes whole numbers below {EXACT} only"
+                raise FilterSyntaxError(item.position, reason)
         self.expect(")", opened)
         is_any = function.text.lower() == "json_contains_any"
         return Contains(left.field, _values(items), "any" if is_any else "all")
@@ -152,16 +154,16 @@ class _Parser(OperandReader):
     def _comparison(self) -> Expression:
         left = self.value()
         sign = self.token
-        if self.take(*_COMPARE):
+        if self.take(*_COMPARISONS):
             return self._compare(left, sign)
         if self.take("like", "LIKE"):
             return self._like(left)
         if self.take("in"):
-            return self._among(left)
+            return self._in_list(left)
         if self.take("not") and self.take("in"):
-            return Not(self._among(left))
+            return Not(self._in_list(left))
         if sign.text in ("IN", "NOT"):
-            raise FilterSyntaxError(sign.place, f"write `{sign.text.lower()}` in small letters")
+            raise FilterSyntaxError(sign.position, f"write `{sign.text.lower()}` in small letters")
         if left.field:
             example = "1" if left.kind == "int" else '"..."'
             raise self.unexpected(f"a comparison, such as {left.field.name} == {example}")
@@ -173,59 +175,59 @@ class _Parser(OperandReader):
         if left.field and right.field:
             if not (left.kind and left.kind == right.kind):
                 raise FilterSyntaxError(
-                    right.place, "only two numbers or two texts of every row compare"
+                    right.position, "only two numbers or two texts of every row compare"
                 )
             if left.arithmetic or right.arithmetic:
-                raise FilterSyntaxError(right.place, "arithmetic is compared with a number")
+                raise FilterSyntaxError(right.position, "arithmetic is compared with a number")
             return CompareFields(left.field, operator, right.field)
         operand, literal = (left, right) if left.field else (right, left)
         if not operand.field:
-            raise FilterSyntaxError(left.place, "this compares no field")
+            raise FilterSyntaxError(left.position, "this compares no field")
         if operand.arithmetic and sign.text not in ("==", "!="):
-            raise FilterSyntaxError(sign.place, "arithmetic stands only before == and !=")
-        match(operand, literal)
+            raise FilterSyntaxError(sign.position, "arithmetic stands only before == and !=")
+        check_kinds(operand, literal)
         if literal.kind == "bool" and sign.text not in ("==", "!="):
-            raise FilterSyntaxError(sign.place, "true and false compare with == and != only")
+            raise FilterSyntaxError(sign.position, "true and false compare with == and != only")
         compared = operand.arithmetic or operand.field
         if left.field:
             return Compare(compared, operator, literal.value)
-        turned = cast("CompareOperator", _TURNED.get(operator, operator))
-        first = Compare(compared, turned, literal.value)
-        if operator in _TURNED and self.at(operator[0], operator[0] + "="):
-            return And((first, self._second(operand, operand.field)))
+        mirrored = cast("CompareOperator", _MIRRORED.get(operator, operator))
+        first = Compare(compared, mirrored, literal.value)
+        if operator in _MIRRORED and self.at(operator[0], operator[0] + "="):
+            return And((first, self._chained_comparison(operand, operand.field)))
         return first
 
-    def _second(self, operand: Operand, field: Field) -> Expression:
+    def _chained_comparison(self, operand: Operand, field: Field) -> Expression:
         """The other comparison in `100 < width < 400`."""
         sign = self.token
         if not operand.kind:
-            raise FilterSyntaxError(sign.place, "this field takes two comparisons, with `and`")
+            raise FilterSyntaxError(sign.position, "this field takes two comparisons, with `and`")
         self.take()
         last = self.value()
         if last.field:
-            raise FilterSyntaxError(last.place, "a number or a text belongs here")
-        match(operand, last)
+            raise FilterSyntaxError(last.position, "a number or a text belongs here")
+        check_kinds(operand, last)
         return Compare(field, cast("CompareOperator", sign.text), last.value)
 
     def _like(self, left: Operand) -> Expression:
         if not left.field or left.kind not in ("text", ""):
-            raise FilterSyntaxError(left.place, "`like` compares a field that holds a text")
+            raise FilterSyntaxError(left.position, "`like` compares a field that holds a text")
         token = self.token
         if token.kind != "text":
             raise self.unexpected('a text such as "IMG%"')
         like = Like(left.field, _pattern(token))
         if not like.is_prefix and any(part.endswith("\\") for part in like.parts[:-1]):
-            why = "versions of Milvus read a backslash before a wildcard differently"
-            raise FilterSyntaxError(token.place, why)
+            reason = "versions of Milvus read a backslash before a wildcard differently"
+            raise FilterSyntaxError(token.position, reason)
         self.take()
         return like if len(like.parts) > 1 else Compare(left.field, "==", like.parts[0])
 
-    def _among(self, left: Operand) -> Expression:
+    def _in_list(self, left: Operand) -> Expression:
         if not left.field:
-            raise FilterSyntaxError(left.place, "a field stands before `in`")
+            raise FilterSyntaxError(left.position, "a field stands before `in`")
         if left.arithmetic:
-            raise FilterSyntaxError(left.place, "arithmetic stands only before == and !=")
-        start = self.token.place
+            raise FilterSyntaxError(left.position, "arithmetic stands only before == and !=")
+        start = self.token.position
         if not self.at("["):
             raise self.unexpected("a list in brackets, such as [1, 2]")
         items = self.list(left)
@@ -240,15 +242,15 @@ def _values(items: tuple[Operand, ...]) -> tuple[str | int | float | bool, ...]:
 
 def _pattern(token: Token) -> str:
     """What `like` compares with; see `Like.pattern`."""
-    pattern = tokens.unquoted(token, pattern=True)
-    rest = pattern
+    pattern = tokens.unquote(token, pattern=True)
+    unescaped = pattern
     for escape in ("\\\\", "\\%", "\\_"):
-        rest = rest.replace(escape, "")
-    if "\\" in rest:
-        raise FilterSyntaxError(token.place, "in a pattern, `\\` stands before %, _ or \\ only")
-    if "_" in rest:
-        why = "versions of Milvus read `_` in a pattern differently"
-        raise FilterSyntaxError(token.place, why, "For the character itself, write \\_.")
-    if len(pattern) > _LONGEST_PATTERN:
-        raise FilterSyntaxError(token.place, "the pattern is too long")
+        unescaped = unescaped.replace(escape, "")
+    if "\\" in unescaped:
+        raise FilterSyntaxError(token.position, "in a pattern, `\\` stands before %, _ or \\ only")
+    if "_" in unescaped:
+        reason = "versions of Milvus read `_` in a pattern differently"
+        raise FilterSyntaxError(token.position, reason, "For the character itself, write \\_.")
+    if len(pattern) > _MAX_PATTERN_LENGTH:
+        raise FilterSyntaxError(token.position, "the pattern is too long")
     return pattern

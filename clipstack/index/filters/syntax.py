@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from clipstack.index.keywords import FOR_FILTERS
+from clipstack.index.derived_fields import DERIVED_FIELDS
 
 Scalar: TypeAlias = str | int | float | bool
 CompareOperator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
@@ -45,9 +45,9 @@ class Field:
         return self.name in TEXTS or self.name in NUMBERS
 
     @property
-    def is_made(self) -> bool:
-        """Whether it is a list of words that `clipstack.index.keywords` makes."""
-        return self.name in FOR_FILTERS
+    def is_derived(self) -> bool:
+        """Whether it is a list of words that `clipstack.index.derived_fields` makes."""
+        return self.name in DERIVED_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +176,13 @@ Expression: TypeAlias = "Compare | CompareFields | In | Like | Exists | Contains
 
 def conjunction(*conditions: Expression | None) -> Expression | None:
     """All of these conditions as one; None where there is none."""
-    given = tuple(one for one in conditions if one is not None)
-    if not given:
+    present = tuple(condition for condition in conditions if condition is not None)
+    if not present:
         return None
-    return given[0] if len(given) == 1 else And(given)
+    return present[0] if len(present) == 1 else And(present)
 
 
-def under(folder: str) -> Expression:
+def below_folder(folder: str) -> Expression:
     """The paths below `folder` (absolute): a range of names, which no folder's name can break."""
     prefix = folder.rstrip("/")
     path = Field("path")
@@ -192,10 +192,10 @@ def under(folder: str) -> Expression:
 
 def starting_with(field: Field, prefix: str) -> Expression:
     """The texts that begin with `prefix`: a range of texts, as an index has them."""
-    least = Compare(field, ">=", prefix)
-    kept = prefix.rstrip("\U0010ffff")
-    if not kept:
-        return least
-    following = ord(kept[-1]) + 1
-    past = kept[:-1] + chr(0xE000 if following == 0xD800 else following)  # no surrogates
-    return And((least, Compare(field, "<", past)))
+    start = Compare(field, ">=", prefix)
+    stem = prefix.rstrip("\U0010ffff")
+    if not stem:
+        return start
+    next_code = ord(stem[-1]) + 1
+    end = stem[:-1] + chr(0xE000 if next_code == 0xD800 else next_code)  # no surrogates
+    return And((start, Compare(field, "<", end)))

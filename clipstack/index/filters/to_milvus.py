@@ -57,23 +57,23 @@ def to_milvus(expression: Expression) -> str:
     """
     match expression:
         case And(conditions):
-            return _joined("and", [to_milvus(condition) for condition in conditions])
+            return _join("and", [to_milvus(condition) for condition in conditions])
         case Or(conditions):
-            return _joined("or", [to_milvus(condition) for condition in conditions])
+            return _join("or", [to_milvus(condition) for condition in conditions])
         case Not(inner):
-            return _opposite(inner)
+            return _negate(inner)
         case CompareFields(left, operator, right):
             return f"{left.name} {operator} {right.name}"
         case Compare(left, "!=", value) if not _is_definite(expression):
-            return _opposite(Compare(left, "==", value))
+            return _negate(Compare(left, "==", value))
         case Compare(left, operator, value):
-            return f"{_named(left)} {operator} {_literal(value)}"
+            return f"{_field_text(left)} {operator} {_literal(value)}"
         case In(field, values):
-            return _among(field, values)
+            return _in_list(field, values)
         case Like():
             return _like(expression)
         case Exists(field):
-            return f"(exists {_named(field)})"  # else it takes in what follows
+            return f"(exists {_field_text(field)})"  # else it takes in what follows
         case Contains(field, values, quantifier):
             return _contains(field, values, quantifier)
         case _:
@@ -86,10 +86,10 @@ def literal(text: str) -> str:
     Raises:
         UsageError: it is not Unicode.
     """
-    return f'"{"".join(map(_escaped, text))}"'
+    return f'"{"".join(map(_escape, text))}"'
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     if char in '"\\':
         return f"\\{char}"
     if char.isprintable():
@@ -108,7 +108,7 @@ def _literal(value: Scalar) -> str:
     return repr(value)
 
 
-def _named(field: Field | Arithmetic) -> str:
+def _field_text(field: Field | Arithmetic) -> str:
     if isinstance(field, Arithmetic):
         return f"{field.field.name} {field.operator} {field.number}"
     steps = [f"[{step}]" if isinstance(step, int) else f'["{step}"]' for step in field.path]
@@ -117,22 +117,22 @@ def _named(field: Field | Arithmetic) -> str:
     return field.name + "".join(steps)
 
 
-def _joined(word: str, conditions: list[str]) -> str:
+def _join(word: str, conditions: list[str]) -> str:
     return conditions[0] if len(conditions) == 1 else f"({f' {word} '.join(conditions)})"
 
 
-def _listed(values: tuple[Scalar, ...]) -> str:
+def _list_text(values: tuple[Scalar, ...]) -> str:
     return f"[{', '.join(map(_literal, values))}]"
 
 
-def _among(field: Field, values: tuple[Scalar, ...]) -> str:
-    name = _named(field)
+def _in_list(field: Field, values: tuple[Scalar, ...]) -> str:
+    name = _field_text(field)
     if not field.is_fixed and any(
         isinstance(value, int) and abs(value) >= EXACT for value in values
     ):
         # `in` compares a float with whole numbers, `==` whole numbers with a float
-        return _joined("or", [f"{name} == {_literal(value)}" for value in values])
-    return f"{name} in {_listed(values)}"
+        return _join("or", [f"{name} == {_literal(value)}" for value in values])
+    return f"{name} in {_list_text(values)}"
 
 
 def _like(like: Like) -> str:
@@ -141,57 +141,59 @@ def _like(like: Like) -> str:
         return to_milvus(Compare(field, "==", parts[0]))
     if like.is_prefix and set(parts[0]) & set("%_\\"):
         return to_milvus(starting_with(field, parts[0]))  # 2.3.5 has no escapes
-    return f"{_named(field)} like {literal(like.pattern)}"
+    return f"{_field_text(field)} like {literal(like.pattern)}"
 
 
 def _contains(field: Field, values: tuple[Scalar, ...], quantifier: str) -> str:
     # 2.3.5 does not find 1.0 by 1, but 1 by 1.0
     values = tuple(float(value) if _is_whole(value) else value for value in values)
     if len(values) == 1:
-        return f"json_contains({_named(field)}, {_literal(values[0])})"
-    return f"json_contains_{quantifier}({_named(field)}, {_listed(values)})"
+        return f"json_contains({_field_text(field)}, {_literal(values[0])})"
+    return f"json_contains_{quantifier}({_field_text(field)}, {_list_text(values)})"
 
 
 def _is_whole(value: Scalar) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _opposite(expression: Expression) -> str:
+def _negate(expression: Expression) -> str:
     """What is true where `expression` is not."""
     match expression:
         case Not(inner):
             return to_milvus(inner)
         case And(conditions) if not _is_definite(expression):
-            return _joined("or", [_opposite(condition) for condition in conditions])
+            return _join("or", [_negate(condition) for condition in conditions])
         case Or(conditions) if not _is_definite(expression):
-            return _joined("and", [_opposite(condition) for condition in conditions])
+            return _join("and", [_negate(condition) for condition in conditions])
         case Compare(left, "!=", value) if not _is_definite(expression):
             return to_milvus(Compare(left, "==", value))
         case Compare(Field() as field, operator, value) if not field.is_fixed:
             text = to_milvus(expression)
-            negated = f"{_named(field)} != {_literal(value)}" if operator == "==" else ""
-            return _beside(field, type(value), negated or f"not ({text})")
+            negated = f"{_field_text(field)} != {_literal(value)}" if operator == "==" else ""
+            return _or_other_kind(field, type(value), negated or f"not ({text})")
         case In(field, values) if field.is_fixed:
-            return f"{_named(field)} not in {_listed(values)}"
+            return f"{_field_text(field)} not in {_list_text(values)}"
         case In(field, values):
-            return _beside(field, type(values[0]), f"not ({_among(field, values)})")
+            return _or_other_kind(field, type(values[0]), f"not ({_in_list(field, values)})")
         case Like(field) if not field.is_fixed:
-            return _beside(field, str, f"not ({_like(expression)})")
+            return _or_other_kind(field, str, f"not ({_like(expression)})")
         case Contains(field):
-            return _beside(field, list, f"not ({to_milvus(expression)})")
+            return _or_other_kind(field, list, f"not ({to_milvus(expression)})")
         case _:
             return f"not ({to_milvus(expression)})"
 
 
-def _beside(field: Field, kind: type, negated: str) -> str:
+def _or_other_kind(field: Field, kind: type, negated: str) -> str:
     """What is true where `negated` is, and where a field is missing or not of that kind."""
-    name = _named(field)
+    name = _field_text(field)
     kind = float if kind is int else kind
-    if field.is_made:
+    if field.is_derived:
         others = [] if kind is list else [f"(exists {name})"]
     else:
-        others = [text.format(name) for of, text in _KINDS.items() if of is not kind]
-    return _joined("or", [negated, f"not (exists {name})", *others])
+        others = [
+            text.format(name) for other_kind, text in _KINDS.items() if other_kind is not kind
+        ]
+    return _join("or", [negated, f"not (exists {name})", *others])
 
 
 def _is_definite(expression: Expression) -> bool:

@@ -32,13 +32,13 @@ from clipstack.index.filters.syntax import (
 
 T = TypeVar("T")
 
-_MOST_PARAMETERS = 30_000
+_MAX_PARAMETERS = 30_000
 """SQLite's own limit is 32,766, and a query has some besides (https://sqlite.org/limits.html)."""
-_INLINE = 200
+_MAX_INLINE_VALUES = 200
 """Values of a list that are a parameter each; more are one parameter, as JSON."""
-_LARGEST_PLACE = 2**31
+_MAX_LIST_INDEX = 2**31
 """SQLite counts places in lists in 32 bits."""
-_PLACES = ("lat", "lon")
+_NUMBER_COLUMNS = ("lat", "lon")
 """Numbers that have columns of their own beside the JSON."""
 _OPERATORS = {"==": "=", "!=": "<>"}
 _NUMBERS = "('integer', 'real')"
@@ -48,14 +48,14 @@ def to_sql(expression: Expression, words_table: str) -> tuple[str, list[Any]]:
     """A condition for the WHERE of a query on a table of rows, and its parameters.
 
     Args:
-        words_table: the table (kind, word, slot) of what `clipstack.index.keywords` makes.
+        words_table: the table (kind, word, slot) of what `clipstack.index.derived_fields` makes.
 
     Raises:
         UsageError: it has more values than SQLite takes.
     """
     translation = _Translation(words_table)
     condition = translation.condition(expression)
-    if len(translation.parameters) > _MOST_PARAMETERS:
+    if len(translation.parameters) > _MAX_PARAMETERS:
         raise UsageError("the filter is too long", hint="Search with parts of it, one by one.")
     return condition, translation.parameters
 
@@ -73,9 +73,9 @@ class _Translation:
     def condition(self, expression: Expression) -> str:
         match expression:
             case And(conditions):
-                return self._joined("AND", conditions, self.condition)
+                return self._join("AND", conditions, self.condition)
             case Or(conditions):
-                return self._joined("OR", conditions, self.condition)
+                return self._join("OR", conditions, self.condition)
             case Not(inner):
                 return f"(({self.condition(inner)}) IS NOT TRUE)"
             case CompareFields(left, operator, right):
@@ -83,80 +83,80 @@ class _Translation:
             case Compare(left, operator, value):
                 return self._compare(left, operator, value)
             case In(field, values):
-                return self._among(field, values)
+                return self._in_list(field, values)
             case Like():
                 return self._like(expression)
             case Exists(field):
                 return self._exists(field)
             case Contains(field):
-                has = self._has_words if field.is_made else self._contains
+                has = self._has_words if field.is_derived else self._contains
                 return has(expression)
 
-    def _bound(self, value: Any) -> str:
+    def _bind(self, value: Any) -> str:
         self.parameters.append(value)
         return "?"
 
-    def _listed(self, values: Sequence[Scalar]) -> str:
-        if len(values) <= _INLINE or isinstance(values[0], float):
-            return f"({', '.join(map(self._bound, values))})"
-        listed = json.dumps(values, ensure_ascii=False)
-        return f"(SELECT value FROM json_each({self._bound(listed)}))"
+    def _bind_list(self, values: Sequence[Scalar]) -> str:
+        if len(values) <= _MAX_INLINE_VALUES or isinstance(values[0], float):
+            return f"({', '.join(map(self._bind, values))})"
+        encoded = json.dumps(values, ensure_ascii=False)
+        return f"(SELECT value FROM json_each({self._bind(encoded)}))"
 
-    def _joined(self, word: str, parts: Sequence[T], translated: Callable[[T], str]) -> str:
+    def _join(self, word: str, parts: Sequence[T], translate: Callable[[T], str]) -> str:
         """Conditions joined in a balanced tree, as SQLite limits its depth to 1000."""
         if len(parts) == 1:
-            return translated(parts[0])
+            return translate(parts[0])
         half = len(parts) // 2
-        left = self._joined(word, parts[:half], translated)
-        right = self._joined(word, parts[half:], translated)
+        left = self._join(word, parts[:half], translate)
+        right = self._join(word, parts[half:], translate)
         return f"({left} {word} {right})"
 
     def _compare(self, field: Field | Arithmetic, operator: str, value: Scalar) -> str:
         if isinstance(field, Arithmetic):
-            computed = f"({field.field.name} {field.operator} {self._bound(field.number)})"
-            return f"{computed} {_OPERATORS[operator]} {self._bound(value)}"
+            computed = f"({field.field.name} {field.operator} {self._bind(field.number)})"
+            return f"{computed} {_OPERATORS[operator]} {self._bind(value)}"
         if field.is_fixed:
-            return f"{field.name} {_OPERATORS.get(operator, operator)} {self._bound(value)}"
+            return f"{field.name} {_OPERATORS.get(operator, operator)} {self._bind(value)}"
         if operator == "!=":
             return self.condition(Not(Compare(field, "==", value)))
-        if field.is_made:
+        if field.is_derived:
             return "0"
         operator = _OPERATORS.get(operator, operator)
         if isinstance(value, str):
             return (
-                f"({self._is_text(field)} AND {self._value(field)} {operator} {self._bound(value)})"
+                f"({self._is_text(field)} AND {self._value(field)} {operator} {self._bind(value)})"
             )
         if isinstance(value, bool):
-            return f"{self._type(field)} = {self._bound('true' if value else 'false')}"
+            return f"{self._type(field)} = {self._bind('true' if value else 'false')}"
         if _has_column(field, (value,)):
-            return f"{field.name} {operator} {self._bound(float(value))}"
+            return f"{field.name} {operator} {self._bind(float(value))}"
         is_number = self._is_number(field)
         if isinstance(value, float):
             real = f"CAST({self._value(field)} AS REAL)"
-            return f"({is_number} AND {real} {operator} {self._bound(value)})"
+            return f"({is_number} AND {real} {operator} {self._bind(value)})"
         if abs(value) < EXACT:
-            return f"({is_number} AND {self._value(field)} {operator} {self._bound(value)})"
+            return f"({is_number} AND {self._value(field)} {operator} {self._bind(value)})"
         whole = f"CASE typeof({self._value(field)}) WHEN 'integer' THEN {self._value(field)}"
-        whole += f" {operator} {self._bound(value)}"
-        real = f"ELSE {self._value(field)} {operator} {self._bound(float(value))} END"
+        whole += f" {operator} {self._bind(value)}"
+        real = f"ELSE {self._value(field)} {operator} {self._bind(float(value))} END"
         return f"({is_number} AND {whole} {real})"
 
-    def _among(self, field: Field, values: Sequence[Scalar]) -> str:
+    def _in_list(self, field: Field, values: Sequence[Scalar]) -> str:
         if field.is_fixed:
-            return f"{field.name} IN {self._listed(values)}"
-        if field.is_made:
+            return f"{field.name} IN {self._bind_list(values)}"
+        if field.is_derived:
             return "0"
         if isinstance(values[0], str):
-            return f"({self._is_text(field)} AND {self._value(field)} IN {self._listed(values)})"
+            return f"({self._is_text(field)} AND {self._value(field)} IN {self._bind_list(values)})"
         if _has_column(field, values):
-            return f"{field.name} IN {self._listed([float(value) for value in values])}"
+            return f"{field.name} IN {self._bind_list([float(value) for value in values])}"
         if any(isinstance(value, int) and abs(value) >= EXACT for value in values):
-            return self._joined("OR", values, lambda value: self._compare(field, "==", value))
+            return self._join("OR", values, lambda value: self._compare(field, "==", value))
         is_number = self._is_number(field)
         value = self._value(field)
         if isinstance(values[0], float):
             value = f"CAST({value} AS REAL)"
-        return f"({is_number} AND {value} IN {self._listed(values)})"
+        return f"({is_number} AND {value} IN {self._bind_list(values)})"
 
     def _like(self, like: Like) -> str:
         field, parts = like.field, like.parts
@@ -164,18 +164,16 @@ class _Translation:
             return self._compare(field, "==", parts[0])
         if like.is_prefix:
             return self.condition(starting_with(field, parts[0]))
-        if field.is_made:
+        if field.is_derived:
             return "0"
-        pattern = "*".join(map(_globbed, parts))
+        pattern = "*".join(map(_glob_escape, parts))
         if field.is_fixed:
-            return f"{field.name} GLOB {self._bound(pattern)}"
-        return f"({self._is_text(field)} AND {self._value(field)} GLOB {self._bound(pattern)})"
+            return f"{field.name} GLOB {self._bind(pattern)}"
+        return f"({self._is_text(field)} AND {self._value(field)} GLOB {self._bind(pattern)})"
 
     def _exists(self, field: Field) -> str:
-        if field.is_made:
-            return (
-                f"slot IN (SELECT slot FROM {self._words} WHERE kind = {self._bound(field.name)})"
-            )
+        if field.is_derived:
+            return f"slot IN (SELECT slot FROM {self._words} WHERE kind = {self._bind(field.name)})"
         return f"{self._type(field)} IS NOT NULL"
 
     def _has_words(self, contains: Contains) -> str:
@@ -184,12 +182,12 @@ class _Translation:
             return "0"
 
         def has_one_of(words: Sequence[str]) -> str:
-            kind = f"SELECT slot FROM {self._words} WHERE kind = {self._bound(contains.field.name)}"
-            return f"slot IN ({kind} AND word IN {self._listed(words)})"
+            kind = f"SELECT slot FROM {self._words} WHERE kind = {self._bind(contains.field.name)}"
+            return f"slot IN ({kind} AND word IN {self._bind_list(words)})"
 
         if contains.quantifier == "any":
             return has_one_of(values)
-        return self._joined("AND", values, lambda word: has_one_of([word]))
+        return self._join("AND", values, lambda word: has_one_of([word]))
 
     def _contains(self, contains: Contains) -> str:
         field, values = contains.field, contains.values
@@ -200,21 +198,20 @@ class _Translation:
 
         is_list = f"{self._type(field)} = 'array'"
         if contains.quantifier == "any":
-            found = has_one_of(values)
+            condition = has_one_of(values)
         else:
-            found = self._joined("AND", values, lambda value: has_one_of([value]))
-        return f"CASE WHEN {is_list} THEN {found} END"
+            condition = self._join("AND", values, lambda value: has_one_of([value]))
+        return f"CASE WHEN {is_list} THEN {condition} END"
 
     def _is_item_of(self, values: Sequence[Scalar]) -> str:
         first = values[0]
         if isinstance(first, str):
-            return f"item.type = 'text' AND item.atom IN {self._listed(values)}"
+            return f"item.type = 'text' AND item.atom IN {self._bind_list(values)}"
         if isinstance(first, bool):
-            return (
-                f"item.type IN {self._listed(['true' if value else 'false' for value in values])}"
-            )
+            types = ["true" if value else "false" for value in values]
+            return f"item.type IN {self._bind_list(types)}"
         atom = "CAST(item.atom AS REAL)" if isinstance(first, float) else "item.atom"
-        return f"item.type IN {_NUMBERS} AND {atom} IN {self._listed(values)}"
+        return f"item.type IN {_NUMBERS} AND {atom} IN {self._bind_list(values)}"
 
     def _is_text(self, field: Field) -> str:
         return f"{self._type(field)} = 'text'"
@@ -223,34 +220,34 @@ class _Translation:
         return f"{self._type(field)} IN {_NUMBERS}"
 
     def _type(self, field: Field) -> str:
-        return self._at("json_type", field)
+        return self._extract("json_type", field)
 
     def _value(self, field: Field) -> str:
-        return self._at("json_extract", field)
+        return self._extract("json_extract", field)
 
-    def _at(self, function: str, field: Field) -> str:
-        found = [f"{function}(facts, {self._bound(path)})" for path in _paths(field)]
-        return found[0] if len(found) == 1 else f"COALESCE({', '.join(found)})"
+    def _extract(self, function: str, field: Field) -> str:
+        candidates = [f"{function}(facts, {self._bind(path)})" for path in _paths(field)]
+        return candidates[0] if len(candidates) == 1 else f"COALESCE({', '.join(candidates)})"
 
 
 def _has_column(field: Field, values: Sequence[Scalar]) -> bool:
     """Whether a field is compared with such numbers by its own column, which has 64-bit floats."""
     exact = all(isinstance(value, float) or abs(int(value)) < EXACT for value in values)
-    return field.name in _PLACES and not field.path and exact
+    return field.name in _NUMBER_COLUMNS and not field.path and exact
 
 
 def _paths(field: Field) -> list[str]:
     """Where a field may be in the JSON: a number is a place in a list or an object's key."""
     steps = field.path if field.name == "$meta" else (field.name, *field.path)
-    ways: list[list[str]] = []
+    alternatives: list[list[str]] = []
     for step in steps:
-        way = [f'."{step}"']
-        if isinstance(step, int) and ways and step < _LARGEST_PLACE:
-            way.append(f"[{step}]")
-        ways.append(way)
-    return ["$" + "".join(path) for path in itertools.product(*ways)]
+        step_texts = [f'."{step}"']
+        if isinstance(step, int) and alternatives and step < _MAX_LIST_INDEX:
+            step_texts.append(f"[{step}]")
+        alternatives.append(step_texts)
+    return ["$" + "".join(path) for path in itertools.product(*alternatives)]
 
 
-def _globbed(text: str) -> str:
+def _glob_escape(text: str) -> str:
     """A text as it stands for itself in a pattern of GLOB."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in text)

@@ -41,10 +41,10 @@ class Token:
 
     kind: str
     text: str
-    place: int
+    position: int
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """As an error names it."""
         return f"`{self.text}`" if self.text else "the end"
 
@@ -52,35 +52,41 @@ class Token:
 class FilterSyntaxError(ValueError):
     """A place where a text stops being a filter."""
 
-    def __init__(self, place: int, why: str, hint: str = "") -> None:
-        super().__init__(why)
-        self.place = place
-        self.why = why
+    def __init__(self, position: int, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.position = position
+        self.reason = reason
         self.hint = hint
 
 
-def read(text: str) -> list[Token]:
+def tokenize(text: str) -> list[Token]:
     """The parts of `text`, the last of kind "end".
 
     Raises:
         FilterFault: it holds something that is none.
     """
-    odd = next((place for place, char in enumerate(text) if not char.isprintable()), None)
-    if odd is not None:
-        raise FilterSyntaxError(odd, "a filter can't hold control characters or line breaks")
-    found: list[Token] = []
-    place = 0
-    while not found or found[-1].kind != "end":
-        match = _TOKEN.match(text, place)
+    unprintable = next(
+        (position for position, char in enumerate(text) if not char.isprintable()), None
+    )
+    if unprintable is not None:
+        raise FilterSyntaxError(
+            unprintable, "a filter can't hold control characters or line breaks"
+        )
+    tokens: list[Token] = []
+    position = 0
+    while not tokens or tokens[-1].kind != "end":
+        match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise _stray(text, place + len(text[place:]) - len(text[place:].lstrip()))
+            raise _stray_character_error(
+                text, position + len(text[position:]) - len(text[position:].lstrip())
+            )
         start = match.start(match.lastgroup)
-        found.append(Token(match.lastgroup, match[match.lastgroup], start))
-        place = match.end()
-    return found
+        tokens.append(Token(match.lastgroup, match[match.lastgroup], start))
+        position = match.end()
+    return tokens
 
 
-def unquoted(token: Token, *, pattern: bool = False) -> str:
+def unquote(token: Token, *, pattern: bool = False) -> str:
     r"""What a text stands for: without its quotes, and with its escapes resolved, as Go and Milvus
     read them.
 
@@ -90,19 +96,21 @@ def unquoted(token: Token, *, pattern: bool = False) -> str:
     Raises:
         FilterFault: there is an escape without a meaning.
     """
-    inner, made, start = token.text[1:-1], "", 0
-    while (place := inner.find("\\", start)) >= 0:
-        match = _ESCAPE.match(inner, place)
+    content, resolved, start = token.text[1:-1], "", 0
+    while (position := content.find("\\", start)) >= 0:
+        match = _ESCAPE.match(content, position)
         if match is None or (match["wildcard"] and not pattern):
-            escape = inner[place : place + 2]
+            escape = content[position : position + 2]
             hint = "Write \\\\ for a backslash."
-            raise FilterSyntaxError(token.place + 1 + place, f"`{escape}` means nothing", hint)
-        made += inner[start:place] + _resolved(match, token.place + 1 + place)
+            raise FilterSyntaxError(
+                token.position + 1 + position, f"`{escape}` means nothing", hint
+            )
+        resolved += content[start:position] + _unescape(match, token.position + 1 + position)
         start = match.end()
-    return made + inner[start:]
+    return resolved + content[start:]
 
 
-def _resolved(match: re.Match[str], place: int) -> str:
+def _unescape(match: re.Match[str], position: int) -> str:
     if match["wildcard"]:
         return match[0]
     if match["char"]:
@@ -110,14 +118,14 @@ def _resolved(match: re.Match[str], place: int) -> str:
     digits = match["hex"] or match["short"] or match["long"]
     number = int(digits, 16) if digits else int(match["octal"], 8)
     if number == 0 or 0xD800 <= number < 0xE000 or number > 0x10FFFF:
-        raise FilterSyntaxError(place, f"`{match[0]}` is no character that a text can hold")
+        raise FilterSyntaxError(position, f"`{match[0]}` is no character that a text can hold")
     return chr(number)
 
 
-def _stray(text: str, place: int) -> FilterSyntaxError:
-    char = text[place]
+def _stray_character_error(text: str, position: int) -> FilterSyntaxError:
+    char = text[position]
     if char in "\"'":
-        return FilterSyntaxError(place, "a text begins here and does not end")
+        return FilterSyntaxError(position, "a text begins here and does not end")
     if char == "=":
-        return FilterSyntaxError(place, "`=` compares nothing", "Write == for equal.")
-    return FilterSyntaxError(place, f"`{char}` means nothing here", "Texts stand in quotes.")
+        return FilterSyntaxError(position, "`=` compares nothing", "Write == for equal.")
+    return FilterSyntaxError(position, f"`{char}` means nothing here", "Texts stand in quotes.")

@@ -1,217 +1,238 @@
-"""Exact search: every vector compared with the queries, block by block."""
+"""Exact searches: vectors are scanned without a lock, then the rows of the best slots are read.
+
+A row that has not been written since the scan began was in its slot all the time, so that it is
+among the candidates if it is among the nearest. Rows written since are few: they are read and
+compared separately. So the result is that of the moment at which the rows are read.
+"""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+import sqlite3
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from clipstack.index.base import Hit
+from clipstack.index.batches import chunks
+from clipstack.index.local import filtering, row_table, vector_scan
+from clipstack.index.local.reader import (
+    MAX_BOUND_VALUES,
+    CollectionReader,
+    CollectionState,
+)
+from clipstack.index.local.schema import placeholders
 
+if TYPE_CHECKING:
+    from clipstack.index.filters.syntax import Expression
+    from clipstack.index.local.reader import Mask
+    from clipstack.index.local.vector_file import Slots
     from clipstack.index.schema import Matrix, Vector
 
-    Floats = npt.NDArray[np.float32]
-    Slots = npt.NDArray[np.int64]
-
-_BLOCK_BYTES = 8 << 20
-"""Of vectors compared at once; BLAS divides a block among the cores."""
-_PIECE = 600_000
-"""Multiplications of one product; OpenBLAS has a quicker routine for up to 1,000,000."""
-_SPARSE = 8
-"""Where less than one slot in this many may be found, their vectors are gathered."""
-SPARE = 32
-"""Candidates beyond those wanted: products in float32 may order near-equal rows otherwise."""
+_EXTRA_CANDIDATES = (0, 1024, 16_384)
+"""Candidates beyond the limit, by attempt: as many may be damaged, or deleted meanwhile."""
+_MAX_WRITTEN_ROWS = 20_000
+"""Most rows written during a scan that are compared separately; more need another attempt."""
+_FETCH_ROWS = 4096
 
 
-class Nearest:
-    """The best of the scores offered so far, for one query.
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """A collection when a scan begins.
+
+    Attributes:
+        slots: as many as the file has.
+        allowed: numbers of the slots that may be found; None for all.
+    """
+
+    state: CollectionState
+    slots: Matrix
+    allowed: Slots | None
+
+
+@dataclass(frozen=True, slots=True)
+class _CandidateRows:
+    """The rows of candidates after a scan.
+
+    Attributes:
+        unchanged: for each query, the rows of its candidates not written since the scan began.
+        written: rows of the collection written since the scan began.
+        is_complete: whether `written` holds all of those.
+    """
+
+    state: CollectionState
+    unchanged: list[list[tuple[Any, ...]]]
+    written: list[tuple[Any, ...]]
+    is_complete: bool
+
+
+class ExactSearch:
+    """Searches a collection exactly; may be used from several threads.
 
     Args:
-        wanted: how many are kept at least.
+        reader: of the collection.
     """
 
-    def __init__(self, wanted: int) -> None:
-        self._wanted = wanted
-        self._least = -np.inf
-        self._slots: list[Slots] = []
-        self._scores: list[Floats] = []
-        self._count = 0
+    def __init__(self, reader: CollectionReader) -> None:
+        self._reader = reader
+        self._metric = reader.info.metric
+        self._live_slots: tuple[int, Slots] | None = None
 
-    def offer(self, slots: Slots, scores: Floats) -> None:
-        """Take those of a block's scores (higher is better) that are among the best so far."""
-        good = np.flatnonzero(scores > self._least)
-        if not len(good):
-            return
-        self._slots.append(slots[good])
-        self._scores.append(scores[good])
-        self._count += len(good)
-        if self._count > 2 * self._wanted + 4096:
-            self._shrink()
+    def search(self, vectors: Matrix, limit: int, filter: Expression | None) -> list[list[Hit]]:
+        """The rows nearest to each of `vectors`, best first.
 
-    def _shrink(self) -> None:
-        slots, scores = np.concatenate(self._slots), np.concatenate(self._scores)
-        if len(scores) > self._wanted:
-            best = np.argpartition(-scores, self._wanted - 1)[: self._wanted]
-            slots, scores = slots[best], scores[best]
-            self._least = float(scores.min())
-        self._slots, self._scores, self._count = [slots], [scores], len(scores)
+        Args:
+            vectors: float32 [queries, dimension].
+            limit: most hits per query.
+            filter: that the rows match.
+        """
+        hits: list[list[Hit]] = [[] for _ in vectors]
+        pending = list(range(len(vectors)))
+        attempts = deque(_EXTRA_CANDIDATES)
+        has_damage = False
+        while pending and attempts:
+            extra = attempts[0]
+            snapshot = self._take_snapshot(filter)
+            if has_damage and len(attempts) == 1:
+                snapshot = self._exclude_damaged(snapshot)
+            candidates_by_query = vector_scan.candidates(
+                snapshot.slots, vectors[pending], self._metric, limit + extra, snapshot.allowed
+            )
+            rows = self._read_candidates(snapshot, candidates_by_query, filter)
+            if rows is None:  # compacted since
+                continue
+            attempts.popleft()
+            unfinished = []
+            for query_number, candidates, unchanged in zip(
+                pending, candidates_by_query, rows.unchanged, strict=True
+            ):
+                has_all_candidates = len(candidates) < limit + extra + vector_scan.SPARE_CANDIDATES
+                query_hits, found, damaged = self._score(
+                    rows, vectors[query_number], unchanged, filter
+                )
+                hits[query_number] = query_hits[:limit]
+                has_damage = has_damage or damaged > 0
+                has_enough = (
+                    has_all_candidates or found >= limit + vector_scan.SPARE_CANDIDATES // 2
+                )
+                if not (has_enough and rows.is_complete):
+                    unfinished.append(query_number)
+            pending = unfinished
+        return hits
 
-    @property
-    def slots(self) -> Slots:
-        """The slots with the best scores, in no order."""
-        self._settle()
-        return self._slots[0]
+    def _exclude_damaged(self, snapshot: _Snapshot) -> _Snapshot:
+        """A snapshot without damaged slots, when there are more than a search can skip: reads every
+        vector."""
+        damaged_slots = [slot for rows in self._reader.damaged_rows() for _, slot, _ in rows]
+        allowed = snapshot.allowed
+        if allowed is None:
+            allowed = np.arange(len(snapshot.slots))
+        return replace(snapshot, allowed=np.setdiff1d(allowed, np.array(damaged_slots, np.int64)))
 
-    @property
-    def scores(self) -> Floats:
-        """Their scores."""
-        self._settle()
-        return self._scores[0]
+    def _take_snapshot(self, filter: Expression | None) -> _Snapshot:
+        reader = self._reader
+        while True:
+            with reader.reading() as connection:
+                state = reader.state(connection)
+                allowed = self._allowed_slots(connection, state, filter)
+            slots = reader.slots(state)
+            if len(slots) == state.slots:
+                return _Snapshot(state, slots, allowed)
+            with reader.reading() as connection:
+                if reader.state(connection).file != state.file:
+                    continue  # compacted since
+                query = f"SELECT 1 FROM {reader.table} WHERE slot >= ? LIMIT 1"
+                has_truncated_rows = connection.execute(query, (len(slots),)).fetchone()
+            if has_truncated_rows:
+                reader.report_damage(reader.file(state))
+            if allowed is not None:
+                allowed = allowed[allowed < len(slots)]
+            return _Snapshot(state, slots, allowed)
 
-    def _settle(self) -> None:
-        if self._slots:
-            self._shrink()
-        else:
-            self._slots, self._scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    def _allowed_slots(
+        self, connection: sqlite3.Connection, state: CollectionState, filter: Expression | None
+    ) -> Slots | None:
+        if filter is not None:
+            return filtering.matching_slots(connection, self._reader.number, filter)
+        if state.rows == state.slots:
+            return None
+        if self._live_slots is None or self._live_slots[0] != state.version:
+            free_slots = filtering.free_slots(connection, self._reader.number)
+            live = np.ones(state.slots, np.bool_)
+            live[free_slots[free_slots < state.slots]] = False
+            self._live_slots = state.version, np.flatnonzero(live)
+        return self._live_slots[1]
 
+    def _read_candidates(
+        self, snapshot: _Snapshot, candidates: list[Slots], filter: Expression | None
+    ) -> _CandidateRows | None:
+        """The rows of each query's candidates; None if the collection was compacted, as the
+        candidates are slots of the old file."""
+        reader, version = self._reader, snapshot.state.version
+        with reader.reading() as connection:
+            state = reader.state(connection)
+            if state.file != snapshot.state.file:
+                return None
+            # Without writes, the rows of the filter's slots still match it.
+            condition, values = reader.condition(filter if state.version > version else None)
+            select = f"SELECT {row_table.HIT_COLUMNS} FROM {reader.table} WHERE ({condition}) AND "
+            unchanged = []
+            for slots in candidates:
+                rows: list[tuple[Any, ...]] = []
+                for chunk in chunks(slots.tolist(), MAX_BOUND_VALUES):
+                    query = f"{select} slot IN ({placeholders(chunk)}) AND version <= ?"
+                    rows += connection.execute(query, [*values, *chunk, version])
+                unchanged.append(rows)
+            written: list[tuple[Any, ...]] = []
+            if state.version > version:
+                query = f"{select} version > ? LIMIT ?"
+                parameters = [*values, version, _MAX_WRITTEN_ROWS + 1]
+                written = connection.execute(query, parameters).fetchall()
+        return _CandidateRows(state, unchanged, written, len(written) <= _MAX_WRITTEN_ROWS)
 
-def candidates(
-    stored: Matrix, queries: Matrix, metric: str, wanted: int, allowed: Slots | None
-) -> list[Slots]:
-    """The slots whose vectors are nearest to each query, and some more, in no order.
+    def _score(
+        self,
+        rows: _CandidateRows,
+        query: Vector,
+        unchanged: list[tuple[Any, ...]],
+        filter: Expression | None,
+    ) -> tuple[list[Hit], int, int]:
+        """Scores the candidates of a query.
 
-    Args:
-        stored: float32 [slots, dimension + 2], as `VectorFile.slots` gives it.
-        queries: float32 [queries, dimension].
-        metric: COSINE, L2 or IP.
-        wanted: for each query.
-        allowed: the only slots to find, ascending; None for all.
-    """
-    comparison = _Comparison(stored, queries, metric, wanted + SPARE, allowed)
-    workers = _workers() if comparison.count > comparison.block else 1
-    edges = np.linspace(0, comparison.count, workers + 1).astype(int).tolist()
-    if workers == 1:
-        parts = [comparison.run(0, comparison.count)]
-    else:
-        with ThreadPoolExecutor(workers, "scan") as pool:
-            parts = list(pool.map(comparison.run, edges[:-1], edges[1:]))
-    return [_merged(nearest, wanted + SPARE) for nearest in zip(*parts, strict=True)]
+        Returns:
+            Hits, best first; the least number of unchanged candidates among them; and the number of
+            damaged rows.
+        """
+        reader, file = self._reader, self._reader.file(rows.state)
+        hits: list[Hit] = []
+        invalid_ids: list[str] = []
+        for batch in chunks([*unchanged, *rows.written], _FETCH_ROWS):
+            content, valid = reader.read_slots(file, batch)
+            hits += self._hits(batch, content, valid, query)
+            invalid_ids += [
+                row[0] for row, is_valid in zip(batch, valid, strict=True) if not is_valid
+            ]
+        damaged_count = 0
+        condition, values = reader.condition(filter if invalid_ids else None)
+        for ids in chunks(invalid_ids, MAX_BOUND_VALUES):  # changed again, or damaged
+            select = f"SELECT {row_table.HIT_COLUMNS} FROM {reader.table} WHERE ({condition}) AND "
+            retry = reader.fetch(f"{select} id IN ({placeholders(ids)})", [*values, *ids])
+            hits += self._hits(retry.rows, retry.slots, retry.valid, query)
+            damaged_count += retry.damaged_count
+        if damaged_count:
+            reader.report_damage(file)
+        sign = 1 if self._metric == "L2" else -1
+        hits.sort(key=lambda hit: (sign * hit.score, hit.id))
+        return hits, len(unchanged) - len(invalid_ids), damaged_count
 
-
-def _workers() -> int:
-    """Threads that compare; BLAS has its own unless it was told to have one."""
-    alone = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
-    return (os.cpu_count() or 1) if alone else 1
-
-
-def _merged(parts: tuple[Nearest, ...], wanted: int) -> Slots:
-    whole = Nearest(wanted)
-    for part in parts:
-        whole.offer(part.slots, part.scores)
-    return whole.slots
-
-
-class _Comparison:
-    """Queries compared with all slots, or with those that may be found.
-
-    Few of many are gathered; else every slot is compared, and the others are left out then.
-    """
-
-    def __init__(
-        self, stored: Matrix, queries: Matrix, metric: str, wanted: int, allowed: Slots | None
-    ) -> None:
-        self._stored = stored
-        self._dimension = queries.shape[1]
-        self._turned = np.ascontiguousarray(queries.T)
-        self._metric = metric
-        self._wanted = wanted
-        self._gathered = self._mask = None
-        if allowed is not None and len(allowed) * _SPARSE < len(stored):
-            self._gathered = allowed
-        elif allowed is not None:
-            self._mask = np.zeros(len(stored), np.bool_)
-            self._mask[allowed] = True
-        self.count = len(stored) if self._gathered is None else len(self._gathered)
-        self.block = max(1, _BLOCK_BYTES // (4 * stored.shape[1]))
-
-    def run(self, start: int, end: int) -> list[Nearest]:
-        """The nearest for each query among a part of what is compared."""
-        best = [Nearest(self._wanted) for _ in range(self._turned.shape[1])]
-        for first in range(start, end, self.block):
-            slots, scores = self._compared(first, min(first + self.block, end))
-            for number, nearest in enumerate(best):
-                nearest.offer(slots, scores[:, number])
-        return best
-
-    def _compared(self, start: int, end: int) -> tuple[Slots, Floats]:
-        if self._gathered is not None:
-            slots = self._gathered[start:end]
-            block = self._stored[slots]
-        else:
-            slots = np.arange(start, end)
-            block = self._stored[start:end]
-        vectors, norms = block[:, : self._dimension], block[:, self._dimension]
-        scores = _scores(vectors, norms, self._turned, self._metric)
-        if self._mask is None:
-            return slots, scores
-        kept = self._mask[start:end]
-        return slots[kept], scores[kept]
-
-
-def _products(vectors: Matrix, turned: Matrix) -> Floats:
-    """`vectors @ turned`, in pieces so small that BLAS does not copy them first: with few queries
-    the copy takes as long as the product."""
-    dimension, queries = turned.shape
-    rows = max(1, _PIECE // (dimension * queries))
-    whole = len(vectors) // rows * rows
-    products = np.empty((len(vectors), queries), np.float32)
-    np.matmul(
-        vectors[:whole].reshape(-1, rows, dimension),
-        turned,
-        out=products[:whole].reshape(-1, rows, queries),
-    )
-    np.matmul(vectors[whole:], turned, out=products[whole:])
-    return products
-
-
-def _scores(vectors: Matrix, norms: Floats, turned: Matrix, metric: str) -> Floats:
-    """How near each vector is to each query, float32 [rows, queries]; only the order counts.
-
-    Args:
-        turned: the queries, float32 [dimension, queries].
-    """
-    with np.errstate(all="ignore"):  # damaged vectors are any numbers
-        if turned.shape[1] == 1:  # a product with one vector is another, quicker routine of BLAS
-            products: Floats = np.matmul(vectors, turned[:, 0])[:, None]
-        else:
-            products = _products(vectors, turned)
-        if metric == "COSINE":
-            products /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
-        elif metric == "L2":
-            products *= 2
-            products -= np.square(norms)[:, None]
-    return products
-
-
-def scores(vectors: Matrix, query: Vector, metric: str) -> npt.NDArray[np.float64]:
-    """The metric's value of each vector, float32 [rows, dimension], for a query; as Milvus has it:
-    L2 is the squared distance, and the cosine of a vector of zeros is 0."""
-    with np.errstate(all="ignore"):
-        return _values(vectors, query, metric)
-
-
-def _values(vectors: Matrix, query: Vector, metric: str) -> npt.NDArray[np.float64]:
-    wide, asked = vectors.astype(np.float64), query.astype(np.float64)
-    values: npt.NDArray[np.float64]
-    if metric == "L2":
-        apart = wide - asked
-        values = np.einsum("ij,ij->i", apart, apart)
-    else:
-        values = wide @ asked
-    if metric == "COSINE":
-        lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide)) * np.sqrt(asked @ asked)
-        values /= np.maximum(lengths, np.finfo(np.float64).tiny)
-    return values
+    def _hits(
+        self, rows: list[tuple[Any, ...]], slots: Matrix, valid: Mask, query: Vector
+    ) -> list[Hit]:
+        """Hits for the rows with valid slots, in the same order."""
+        scores = vector_scan.scores(slots[:, : self._reader.info.dimension], query, self._metric)
+        return [
+            row_table.to_hit(row, float(np.float32(score)))
+            for row, score, is_valid in zip(rows, scores.tolist(), valid.tolist(), strict=True)
+            if is_valid
+        ]

@@ -1,4 +1,4 @@
-"""What the file system below a database can do."""
+"""The file system that a database is on: its type, durable writes, the folder of vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-# WAL keeps its index in memory that processes share, which machines can't.
+# The WAL index is in memory that processes of one machine share.
 # Source: https://www.sqlite.org/wal.html, "must be on the same host computer".
 _NETWORK = {
     *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "afpfs", "webdav"),
@@ -16,48 +16,48 @@ _NETWORK = {
 }
 
 
-def network_type(folder: Path) -> str:
-    """The type of the network file system that `folder` lies on, such as "nfs4"; "" elsewhere."""
+def network_filesystem(folder: Path) -> str:
+    """The type of the network file system that `folder` is on, such as "nfs4", or ""."""
     import psutil
 
     path = os.path.realpath(folder)
-    best, kind = "", ""
-    with contextlib.suppress(OSError):  # no list of mounts to be had: taken as local
+    mount_point, kind = "", ""
+    with contextlib.suppress(OSError):  # without a list of mounts, it counts as local
         for mount in psutil.disk_partitions(all=True):
             point = mount.mountpoint
-            below = path == point or path.startswith(point.rstrip(os.sep) + os.sep)
-            if below and len(point) >= len(best):
-                best, kind = point, mount.fstype.lower()
+            contains = path == point or path.startswith(point.rstrip(os.sep) + os.sep)
+            if contains and len(point) >= len(mount_point):
+                mount_point, kind = point, mount.fstype.lower()
     return kind if kind in _NETWORK else ""
 
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable, where the system can."""
-    with contextlib.suppress(OSError):  # Windows opens no folders
-        handle = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # Windows can't open folders
+        fd = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            os.fsync(fd)
         finally:
-            os.close(handle)
+            os.close(fd)
 
 
-def sync(handle: int) -> None:
-    """Return once what was written to an open file is on the disk."""
+def sync(fd: int) -> None:
+    """Flush an open file to the disk."""
     if sys.platform == "darwin":
         import fcntl
 
-        # fsync leaves data in the disk's own cache; not every file system has F_FULLFSYNC.
+        # fsync leaves data in the disk's own cache; not every file system supports F_FULLFSYNC.
         with contextlib.suppress(OSError):
-            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
             return
-    os.fsync(handle)
+    os.fsync(fd)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably; one that is there stays.
+    """Create a folder and its missing parents, durably.
 
     Raises:
-        OSError: it can't be made.
+        OSError: it can't be created.
     """
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,5 +66,5 @@ def make_folder(folder: Path) -> None:
 
 
 def vectors_folder(database: Path) -> Path:
-    """The folder of the vectors files of the database at that path."""
+    """The folder with the vector files of the database at that path."""
     return database.with_name(f"{database.name}-vectors")

@@ -1,7 +1,7 @@
-"""What any thread reads of a collection: its state, the vectors of its rows, and what is damaged.
+"""Reads of a collection from any thread: its state, rows and vectors, and damage to them.
 
-Rows are read in a snapshot, their vectors without a lock. What a writer changed in between fails
-its checksum, and is read again; what fails it twice, unchanged, is damaged.
+Rows are read in a snapshot, their vectors without a lock. A slot that a writer changed in between
+fails its checksum and is read again; one that fails it while its row is unchanged is damaged.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from clipstack.errors import NotFoundError
+from clipstack.events import Events
 from clipstack.index.batches import chunks
 from clipstack.index.local import schema
 from clipstack.index.local.database import Database
@@ -30,22 +31,23 @@ if TYPE_CHECKING:
     from clipstack.index.filters.syntax import Expression
     from clipstack.index.schema import Matrix
 
-    Whole = npt.NDArray[np.bool_]
+    Mask = npt.NDArray[np.bool_]
 
-QUERY_IDS = 500
-"""Values bound in one statement."""
-ATTEMPTS = 5
-"""How often what writers change meanwhile is read anew."""
-_CHECKED_BYTES = 16 << 20
+MAX_BOUND_VALUES = 500
+"""Most values bound in one statement."""
+MAX_ATTEMPTS = 5
+"""How often rows that writers change meanwhile are read again."""
+_VERIFY_BYTES = 16 << 20
 
 
-class State(NamedTuple):
-    """A collection as its row in the catalog says.
+class CollectionState(NamedTuple):
+    """A collection's row in the catalog.
 
     Attributes:
-        file: with its vectors.
-        slots: of that file that are in use, free ones included.
-        version: goes up with every write.
+        file: name of the file with its vectors.
+        slots: number of slots of that file in use, free ones included.
+        rows: number of rows.
+        version: increases with every write.
     """
 
     file: str
@@ -54,7 +56,7 @@ class State(NamedTuple):
     version: int
 
 
-def state_of(connection: sqlite3.Connection, number: int) -> State:
+def read_state(connection: sqlite3.Connection, number: int) -> CollectionState:
     """The state of the collection `number`.
 
     Raises:
@@ -64,62 +66,62 @@ def state_of(connection: sqlite3.Connection, number: int) -> State:
     values = connection.execute(query, (number,)).fetchone()
     if values is None:
         raise NotFoundError("the collection is not there any more: it was dropped")
-    return State(*values)
+    return CollectionState(*values)
 
 
-class Gathered(NamedTuple):
+class RowBatch(NamedTuple):
     """Rows and their vectors.
 
     Attributes:
         slots: float32 [rows, dimension + 2].
-        whole: which slots hold what they should; the others are damaged, or their rows are gone.
-        damaged: how many are.
+        valid: which slots hold the row's vector; others are damaged, or their rows were deleted.
+        damaged_count: number of damaged slots.
     """
 
     rows: list[tuple[Any, ...]]
     slots: Matrix
-    whole: Whole
-    damaged: int
+    valid: Mask
+    damaged_count: int
 
 
-class Reader:
-    """A collection, read by several threads at once.
+class CollectionReader:
+    """Reads a collection; may be used from several threads.
 
     Args:
         database: which is open.
         number: of the collection in the catalog.
-        info: what it says of itself.
-        note: told of damage that is passed over, once for each.
+        info: of the collection.
+        events: reports damage that is skipped, once per file.
     """
 
     def __init__(
-        self, database: Database, number: int, info: CollectionInfo, note: Callable[[str], None]
+        self, database: Database, number: int, info: CollectionInfo, events: Events
     ) -> None:
         self.info = info
         self.database = database
         self.number = number
-        self.table = schema.rows_of(number)
-        self._note = note
-        self._noted: set[str] = set()
+        self.table = schema.rows_table(number)
+        self._events = events
+        self._reported: set[str] = set()
         self._file: VectorFile | None = None
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One snapshot for all statements inside.
+        """A read transaction: all statements inside see one snapshot.
 
         Raises:
-            NotFoundError: the collection is not there any more.
+            NotFoundError: the collection was dropped.
         """
         with self.database.reading() as connection:
             self.state(connection)
             yield connection
 
-    def state(self, connection: sqlite3.Connection) -> State:
+    def state(self, connection: sqlite3.Connection) -> CollectionState:
         """The collection's state in this snapshot."""
-        return state_of(connection, self.number)
+        return read_state(connection, self.number)
 
-    def file(self, state: State) -> VectorFile:
+    def file(self, state: CollectionState) -> VectorFile:
         """The file with the vectors."""
         with self._lock:
             if self._file is None or self._file.path.name != state.file:
@@ -127,55 +129,54 @@ class Reader:
                 self._file = VectorFile(path, self.info.dimension)
             return self._file
 
-    def slots(self, state: State) -> Matrix:
-        """The slots of a state as they lie in its file, or as many as there are; none where the
-        file is gone."""
+    def slots(self, state: CollectionState) -> Matrix:
+        """The slots of a state, or as many as its file has, not verified; none if it is gone."""
         file = self.file(state)
-        with self.database.errors(), contextlib.suppress(FileNotFoundError):
+        with self.database.translate_errors(), contextlib.suppress(FileNotFoundError):
             return file.slots(state.slots)
         return np.empty((0, self.info.dimension + 2), np.float32)
 
     def condition(self, filter: Expression | None) -> tuple[str, list[Any]]:
-        """A filter as a condition of SQL, and its values."""
+        """A filter as an SQL condition, and the values to bind."""
         if filter is None:
             return "1", []
         from clipstack.index.filters.to_sql import to_sql
 
-        return to_sql(filter, schema.words_of(self.number))
+        return to_sql(filter, schema.words_table(self.number))
 
-    def gathered(self, query: str, values: Sequence[Any]) -> Gathered:
-        """Rows and their vectors, read again where a writer changed them in between.
+    def fetch(self, query: str, values: Sequence[Any]) -> RowBatch:
+        """Rows and their vectors; those that a writer changes in between are read again.
 
         Args:
             query: whose first columns are id, slot and version.
-            values: bound in it.
+            values: to bind in it.
         """
-        state, rows, slots, whole = self._read(query, values)
+        state, rows, slots, valid = self._read_once(query, values)
         damaged: set[str] = set()
-        for _ in range(ATTEMPTS):
-            failed = [number for number in np.flatnonzero(~whole) if rows[number][0] not in damaged]
+        for _ in range(MAX_ATTEMPTS):
+            failed = [number for number in np.flatnonzero(~valid) if rows[number][0] not in damaged]
             if not failed:
                 break
-            damaged.update(self.damaged(state, [rows[number] for number in failed]))
-            places = {rows[number][0]: number for number in failed}
-            for chunk in chunks(places.keys() - damaged, QUERY_IDS):
-                some = f"SELECT * FROM ({query}) WHERE id IN ({marks(chunk)})"
-                state, *now = self._read(some, [*values, *chunk])
-                for row, slot, is_whole in zip(*now, strict=True):
-                    number = places[row[0]]
-                    rows[number], slots[number], whole[number] = row, slot, is_whole
-        return Gathered(rows, slots, whole, len(damaged))
+            damaged.update(self.damaged_ids(state, [rows[number] for number in failed]))
+            row_numbers = {rows[number][0]: number for number in failed}
+            for chunk in chunks(row_numbers.keys() - damaged, MAX_BOUND_VALUES):
+                retry_query = f"SELECT * FROM ({query}) WHERE id IN ({schema.placeholders(chunk)})"
+                state, *batch = self._read_once(retry_query, [*values, *chunk])
+                for row, slot, is_valid in zip(*batch, strict=True):
+                    number = row_numbers[row[0]]
+                    rows[number], slots[number], valid[number] = row, slot, is_valid
+        return RowBatch(rows, slots, valid, len(damaged))
 
-    def _read(
+    def _read_once(
         self, query: str, values: Sequence[Any]
-    ) -> tuple[State, list[tuple[Any, ...]], Matrix, Whole]:
+    ) -> tuple[CollectionState, list[tuple[Any, ...]], Matrix, Mask]:
         with self.reading() as connection:
             state = self.state(connection)
             rows = connection.execute(query, values).fetchall()
-        return state, rows, *self.checked(self.file(state), rows)
+        return state, rows, *self.read_slots(self.file(state), rows)
 
-    def checked(self, file: VectorFile, rows: Sequence[Sequence[Any]]) -> tuple[Matrix, Whole]:
-        """The slots of rows, and which of them hold what they should.
+    def read_slots(self, file: VectorFile, rows: Sequence[Sequence[Any]]) -> tuple[Matrix, Mask]:
+        """The slots of rows, float32 [rows, dimension + 2], and which of them are valid.
 
         Args:
             rows: whose first values are id, slot and version.
@@ -185,68 +186,64 @@ class Reader:
         if not len(rows):
             return content, np.zeros(0, np.bool_)
         try:
-            with self.database.errors():
+            with self.database.translate_errors():
                 slots = file.slots(int(numbers.max()) + 1)
         except FileNotFoundError:  # compacted since, or lost
             return content, np.zeros(len(rows), np.bool_)
-        there = numbers < len(slots)
-        content[there] = slots[numbers[there]]
-        whole = file.are_whole([row[0] for row in rows], [row[2] for row in rows], content)
-        if not whole.all():
-            file.forget()
-        return content, whole
+        in_file = numbers < len(slots)
+        content[in_file] = slots[numbers[in_file]]
+        valid = file.verify([row[0] for row in rows], [row[2] for row in rows], content)
+        if not valid.all():
+            file.unmap()
+        return content, valid
 
-    def damaged(self, state: State, rows: Sequence[Sequence[Any]]) -> list[str]:
-        """The ids of those rows that nobody has changed since they were read in that state.
+    def damaged_ids(self, state: CollectionState, rows: Sequence[Sequence[Any]]) -> list[str]:
+        """The ids of rows with an invalid slot that have not changed since they were read.
 
-        Nobody writes to the slot of a row that is not changed: if it was not whole then, it is
-        damaged.
+        The slot of an unchanged row is never written to: if it was invalid, it is damaged.
 
         Args:
+            state: of the collection when the rows were read.
             rows: whose first values are id, slot and version.
         """
         ids: list[str] = []
         with self.reading() as connection:
             if self.state(connection).file != state.file:
                 return []
-            for chunk in chunks(rows, QUERY_IDS):
-                query = f"SELECT slot, version FROM {self.table} WHERE slot IN ({marks(chunk)})"
-                now = dict(connection.execute(query, [row[1] for row in chunk]).fetchall())
-                ids += [row[0] for row in chunk if now.get(row[1]) == row[2]]
+            for chunk in chunks(rows, MAX_BOUND_VALUES):
+                condition = f"slot IN ({schema.placeholders(chunk)})"
+                query = f"SELECT slot, version FROM {self.table} WHERE {condition}"
+                versions = dict(connection.execute(query, [row[1] for row in chunk]).fetchall())
+                ids += [row[0] for row in chunk if versions.get(row[1]) == row[2]]
         return ids
 
-    def damaged_rows(self, until: float = math.inf) -> Iterator[list[tuple[str, int, int]]]:
-        """The id, slot and version of each row whose slot does not hold its vector, in lists.
+    def damaged_rows(self, deadline: float = math.inf) -> Iterator[list[tuple[str, int, int]]]:
+        """The id, slot and version of each row with a damaged slot, in lists.
 
         Args:
-            until: when to stop looking, by `time.monotonic`.
+            deadline: when to stop, by `time.monotonic`.
         """
-        size = max(1, _CHECKED_BYTES // (4 * self.info.dimension + 8))
+        size = max(1, _VERIFY_BYTES // (4 * self.info.dimension + 8))
         query = f"SELECT id, slot, version FROM {self.table} WHERE slot > ? ORDER BY slot LIMIT ?"
         after = -1
-        while time.monotonic() <= until:
-            state, rows, _, whole = self._read(query, (after, size))
+        while time.monotonic() <= deadline:
+            state, rows, _, valid = self._read_once(query, (after, size))
             if not rows:
                 return
             after = rows[-1][1]
-            failed = [row for row, is_whole in zip(rows, whole, strict=True) if not is_whole]
-            damaged = set(self.damaged(state, failed)) if failed else ()
+            failed = [row for row, is_valid in zip(rows, valid, strict=True) if not is_valid]
+            damaged = set(self.damaged_ids(state, failed)) if failed else ()
             if damaged:
                 yield [(row[0], row[1], row[2]) for row in failed if row[0] in damaged]
 
-    def note_damage(self, file: VectorFile) -> None:
-        """Tell that pictures can't be found as their vectors are damaged."""
-        text = (
+    def report_damage(self, file: VectorFile) -> None:
+        """Report that pictures can't be found because their vectors are damaged."""
+        message = (
             f"{file.path} is damaged, and some pictures can't be found: "
             "`clipstack doctor` says how many, and what to do."
         )
         with self._lock:
-            told = text in self._noted
-            self._noted.add(text)
-        if not told:
-            self._note(text)
-
-
-def marks(values: Sequence[object]) -> str:
-    """As many question marks as there are values to bind."""
-    return ", ".join("?" * len(values))
+            already_reported = message in self._reported
+            self._reported.add(message)
+        if not already_reported:
+            self._events.note(message)

@@ -1,6 +1,8 @@
-"""The tables of a database: its catalog of collections, and the rows of each."""
+"""The tables of a database: the catalog of collections, and the tables of each collection."""
 
 from __future__ import annotations
+
+from collections.abc import Sized
 
 APPLICATION_ID = 0x434C4950
 """Marks a SQLite file as clipstack's: "CLIP" in ASCII (https://www.sqlite.org/fileformat.html)."""
@@ -26,7 +28,7 @@ _CATALOG = (
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_CATALOG,)
-"""Statements that take a database from each schema version to the next; a new one runs all."""
+"""Statements from each schema version to the next; a new database runs all of them."""
 
 ROW_COLUMNS = (
     *("id", "path", "digest", "size", "mtime_ns", "width", "height", "format"),
@@ -34,28 +36,27 @@ ROW_COLUMNS = (
 )
 
 
-def rows_of(number: int) -> str:
+def rows_table(number: int) -> str:
     """The name of a collection's table of rows."""
     return f"rows_{number}"
 
 
-def words_of(number: int) -> str:
-    """The name of a collection's table of what `clipstack.index.keywords` makes for filters."""
+def words_table(number: int) -> str:
+    """The name of a collection's table of the words in its `DERIVED_FIELDS`."""
     return f"words_{number}"
 
 
-def free_of(number: int) -> str:
-    """The name of a collection's table of slots that no row has."""
+def free_slots_table(number: int) -> str:
+    """The name of a collection's table of free slots."""
     return f"free_{number}"
 
 
-def create(number: int) -> tuple[str, ...]:
-    """Statements that make the tables of a collection.
+def create_statements(number: int) -> tuple[str, ...]:
+    """Statements that create the tables of a collection.
 
-    The index over dates, sizes and places has all that the filters of `search` compare, so that
-    they read it alone.
+    The index on `taken_at` covers all columns that the filters of `search` compare.
     """
-    rows, words, free = rows_of(number), words_of(number), free_of(number)
+    rows, words, free = rows_table(number), words_table(number), free_slots_table(number)
     return (
         f"""
         CREATE TABLE {rows} (
@@ -92,6 +93,12 @@ def create(number: int) -> tuple[str, ...]:
     )
 
 
-def drop(number: int) -> tuple[str, ...]:
+def drop_statements(number: int) -> tuple[str, ...]:
     """Statements that delete the tables of a collection."""
-    return tuple(f"DROP TABLE {name(number)}" for name in (rows_of, words_of, free_of))
+    tables = (rows_table, words_table, free_slots_table)
+    return tuple(f"DROP TABLE {name(number)}" for name in tables)
+
+
+def placeholders(values: Sized) -> str:
+    """A question mark for each value to bind, separated by commas."""
+    return ", ".join("?" * len(values))

@@ -1,4 +1,4 @@
-"""pymilvus' client, with an end in time for every call and errors that users can act on."""
+"""pymilvus' client with timeouts, retries, and errors that users can act on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # Seconds for one attempt. A read with strong consistency took 22 s after a restart of Milvus.
 ATTEMPT_SECONDS = 30.0
-# What an unfinished write may take after Ctrl-C.
+# Seconds that a running call may take after Ctrl-C.
 _GRACE_SECONDS = 4.0
-# Calls that do no harm when they happen twice; an `insert` would leave every row twice.
+# Idempotent calls; a repeated `insert` would duplicate every row.
 _REPEATABLE = {
     *("has_collection", "list_collections", "describe_collection", "get_collection_stats"),
     *("query", "get", "search", "upsert", "flush", "create_index", "describe_index"),
@@ -30,11 +30,11 @@ _LOCAL = {"close", "prepare_index_params", "create_schema"}
 
 
 def grpc_options() -> dict[str, Any]:
-    """Options of the channel: an attempt's end in time, and quick attempts to connect again.
+    """Options of the gRPC channel: a deadline per attempt, and quick reconnects.
 
-    pymilvus' own `timeout` is how long it goes on repeating a call, and it would repeat an insert
-    whose answer was lost: every row of it twice. So it is told not to repeat anything, and gRPC
-    has the deadline.
+    pymilvus' own `timeout` is how long it retries a call, and it would retry an insert whose
+    response was lost, which duplicates every row. So pymilvus' retries are disabled, and gRPC has
+    the deadline.
     """
     every = {"name": [{}], "timeout": f"{ATTEMPT_SECONDS:g}s"}
     return {
@@ -48,26 +48,26 @@ def grpc_options() -> dict[str, Any]:
 class Client:
     """A MilvusClient whose errors are ClipstackErrors.
 
-    Every method is pymilvus' own. Those that may be repeated are, for as long as `patience` lasts.
+    Every method is pymilvus' own. Idempotent ones are retried for as long as `retry_policy` allows.
 
     Args:
         client: a connected MilvusClient.
-        where: the server's address.
-        patience: with a server that goes away.
+        address: of the server.
+        retry_policy: for a server that becomes unavailable.
     """
 
-    def __init__(self, client: MilvusClient, where: str, patience: RetryPolicy) -> None:
+    def __init__(self, client: MilvusClient, address: str, retry_policy: RetryPolicy) -> None:
         self._client = client
-        self.where = where
-        self._patience = patience
-        self._outage = patience.outage(f"Milvus at {where}")
+        self.address = address
+        self._retry_policy = retry_policy
+        self._outage = retry_policy.outage(f"Milvus at {address}")
         self._running: dict[int, float] = {}
-        self._cut = False
+        self._is_closed = False
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        if name in _LOCAL or not callable(found):
-            return found
+        attribute = getattr(self._client, name)
+        if name in _LOCAL or not callable(attribute):
+            return attribute
         return partial(self._call, name)
 
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -75,20 +75,20 @@ class Client:
         attempt = 0
         while True:
             try:
-                answer = self._attempt(getattr(self._client, name), *args, **options)
+                response = self._attempt(getattr(self._client, name), *args, **options)
             except Exception as error:
-                fault = errors.of(error, self.where)
-                if self._cut or (fault and fault.passing and self._is_stopped):
+                failure = errors.translate_error(error, self.address)
+                if self._is_closed or (failure and failure.is_transient and self._is_stopped):
                     raise InterruptError from None
-                if fault is None:
+                if failure is None:
                     raise
-                if not (fault.passing and name in _REPEATABLE):
-                    raise fault.error from None
-                self._outage.wait(fault.error, attempt)
+                if not (failure.is_transient and name in _REPEATABLE):
+                    raise failure.error from None
+                self._outage.wait(failure.error, attempt)
                 attempt += 1
             else:
                 self._outage.over()
-                return answer
+                return response
 
     def _attempt(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         key = threading.get_ident()
@@ -100,19 +100,20 @@ class Client:
 
     @property
     def _is_stopped(self) -> bool:
-        return self._patience.stop.is_set()
+        return self._retry_policy.stop.is_set()
 
-    def cut_off_after(self, stop: threading.Event) -> None:
-        """Once `stop` is set, end the calls that Milvus gives no answer to, with Interrupted."""
+    def close_after(self, stop: threading.Event) -> None:
+        """Close the connection after `stop` is set, which ends calls that get no response with
+        InterruptError."""
         threading.Thread(target=self._watch, args=(stop,), daemon=True).start()
 
     def _watch(self, stop: threading.Event) -> None:
         stop.wait()
         while True:
-            away = self._outage.lasts
+            is_away = self._outage.is_ongoing
             oldest = min(list(self._running.values()), default=time.monotonic())
-            if time.monotonic() > oldest + (0.0 if away else _GRACE_SECONDS):
-                self._cut = True
+            if time.monotonic() > oldest + (0.0 if is_away else _GRACE_SECONDS):
+                self._is_closed = True
                 self._client._get_connection().close()  # ends calls that run
                 return
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What an error of pymilvus or gRPC means for a user, and whether it may pass."""
+"""Errors of pymilvus and gRPC, translated for the user, and whether they are transient."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from clipstack.errors import ClipstackError, NotFoundError, UnreachableError, UsageError
 
-HEALTH = "`clipstack health` says more."
+_HEALTH_HINT = "`clipstack health` says more."
 # Milvus' own codes (merr/errors.go): unavailable, out of memory, too many requests, internal, out
-# of disk, rate limit, writing denied, not loaded; channels, segments and nodes that are not there
-# yet; the object store; the message queue. All pass when it has recovered. 1, "not ready", is also
-# pymilvus' own for everything else, so there the text must tell.
-_PASSING = {
+# of disk, rate limit, writing denied, not loaded; missing channels, segments and nodes; the object
+# store; the message queue. All pass once Milvus has recovered. 1, "not ready", is also pymilvus'
+# code for everything else, so that the text decides.
+_TRANSIENT_CODES = {
     *(2, 3, 4, 5, 7, 8, 9, 101, 103, 500, 501, 502, 503, 600, 601, 602),
     *(901, 902, 903, 904, 905, 1001, 1300, 1301, 1302),
 }
-# Names that are taken or missing, and parameters that are wrong, whatever the text says.
-_FINAL = {100, 102, 700, 702, 800, 801, 1100, 1101, 1102, 1600, 1601, 1602}
-_PASSING_TEXT = re.compile(
+# Names that are taken or missing, and invalid parameters, whatever the text says.
+_PERMANENT_CODES = {100, 102, 700, 702, 800, 801, 1100, 1101, 1102, 1600, 1601, 1602}
+_TRANSIENT_TEXT = re.compile(
     r"not ready|not healthy|unhealthy|unavailable|unreachable|not available|no available"
     r"|shard leader|shard delegator|channel|node not (found|match)|nodeID|server (is )?closed"
     r"|not synced|connection refused|connection reset|connection error|broken pipe|transport"
@@ -29,64 +29,68 @@ _PASSING_TEXT = re.compile(
     r"|initializing|recovering|abnormal|retry",
     re.IGNORECASE,
 )
-# A filter that Milvus can't read or run; its words hold "EOF" and other signs of an outage.
-_FILTER = re.compile(
+# A filter that Milvus can't parse or run; these texts hold "EOF" and other signs of outages too.
+_FILTER_TEXT = re.compile(
     r"cannot parse expression|invalid expr|predicate is not a boolean|expr type check failed"
     r"|unsupported expr|FilterBitsNode|of compare expr",
     re.IGNORECASE,
 )
-_FULL = re.compile(r"memory.*(quota|limit|exceed)|quota exceeded.*memory", re.IGNORECASE)
-_DISK = re.compile(r"disk.*(quota|limit|exceed)", re.IGNORECASE)
-_TOKEN = re.compile(r"auth check failure|unauthenticated|not authenticated|auth fail", re.I)
-_TLS = re.compile(r"certificate|handshake|hostname verification|peer name|\bssl\b", re.IGNORECASE)
-# A port of a container answers before the server in it does, and then hangs up.
-_HUNG_UP = re.compile(r"handshake read failed|connection reset|socket closed", re.IGNORECASE)
-_LOST = re.compile(r"\[\w+\] Retry (run out of \d+ retry times|timeout: [\d.]+s)(, message=|, )?")
+_MEMORY_TEXT = re.compile(r"memory.*(quota|limit|exceed)|quota exceeded.*memory", re.IGNORECASE)
+_DISK_TEXT = re.compile(r"disk.*(quota|limit|exceed)", re.IGNORECASE)
+_TOKEN_TEXT = re.compile(r"auth check failure|unauthenticated|not authenticated|auth fail", re.I)
+_TLS_TEXT = re.compile(
+    r"certificate|handshake|hostname verification|peer name|\bssl\b", re.IGNORECASE
+)
+# The port of a container accepts connections before the server does, and then closes them.
+_HUNG_UP_TEXT = re.compile(r"handshake read failed|connection reset|socket closed", re.IGNORECASE)
+_RETRY_PREFIX = re.compile(
+    r"\[\w+\] Retry (run out of \d+ retry times|timeout: [\d.]+s)(, message=|, )?"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What went wrong.
+class Failure:
+    """A failed call.
 
     Attributes:
-        error: in the user's words.
-        passing: whether the same call may succeed later.
+        error: for the user.
+        is_transient: whether the same call may succeed later.
     """
 
     error: ClipstackError
-    passing: bool = False
+    is_transient: bool = False
 
 
-def of(error: Exception, where: str) -> Fault | None:
-    """What an exception of pymilvus' or gRPC's means, None for any other.
+def translate_error(error: Exception, address: str) -> Failure | None:
+    """The failure behind an exception of pymilvus or gRPC; None for any other exception.
 
     Args:
-        where: the server's address.
+        address: of the server.
     """
     import grpc
     from pymilvus.exceptions import MilvusException
 
     if isinstance(error, grpc.RpcError):
-        return _of_grpc(_status(error.code()), str(error.details() or ""), where)
+        return _from_grpc(_status(error.code()), str(error.details() or ""), address)
     if not isinstance(error, MilvusException):
         return None
-    text = " ".join(_LOST.sub("", str(error.message)).split())
+    text = " ".join(_RETRY_PREFIX.sub("", str(error.message)).split())
     if isinstance(error.code, grpc.StatusCode):
-        return _of_grpc(error.code.name, text, where)
-    cause = _cause(error)
+        return _from_grpc(error.code.name, text, address)
+    cause = _grpc_cause(error)
     if cause is not None:
-        return _of_grpc(_status(cause.code()), str(cause.details() or text), where)
-    return _of_milvus(int(error.code), text, where)
+        return _from_grpc(_status(cause.code()), str(cause.details() or text), address)
+    return _from_milvus(int(error.code), text, address)
 
 
 def _status(code: object) -> str:
-    """gRPC's code by name; its calls and its errors differ in what they hold."""
+    """The name of a gRPC status code, which errors hold in several forms."""
     code = code() if callable(code) else code
     return str(getattr(code, "name", code))
 
 
-def _cause(error: BaseException) -> Any:
-    """gRPC's error behind one of pymilvus'."""
+def _grpc_cause(error: BaseException) -> Any:
+    """The gRPC error that caused an error of pymilvus, or None."""
     import grpc
 
     seen: set[int] = set()
@@ -99,97 +103,103 @@ def _cause(error: BaseException) -> Any:
     return None
 
 
-def _of_grpc(status: str, text: str, where: str) -> Fault:
-    said = _short(text)
-    if status == "UNAVAILABLE" and _TLS.search(text) and not _HUNG_UP.search(text):
-        return Fault(_tls(text, where))
-    if status == "UNAUTHENTICATED" or _TOKEN.search(text):
-        return Fault(token(where))
+def _from_grpc(status: str, text: str, address: str) -> Failure:
+    reason = _shorten(text)
+    if status == "UNAVAILABLE" and _TLS_TEXT.search(text) and not _HUNG_UP_TEXT.search(text):
+        return Failure(_tls_error(text, address))
+    if status == "UNAUTHENTICATED" or _TOKEN_TEXT.search(text):
+        return Failure(_token_error(address))
     if status == "PERMISSION_DENIED":
-        return Fault(ClipstackError(f"the Milvus at {where} does not permit this: {said}"))
+        return Failure(ClipstackError(f"the Milvus at {address} does not permit this: {reason}"))
     if status == "UNIMPLEMENTED":
-        return Fault(ClipstackError(f"the Milvus at {where} can't do this"))
+        return Failure(ClipstackError(f"the Milvus at {address} can't do this"))
     if status in ("INVALID_ARGUMENT", "OUT_OF_RANGE"):
-        return Fault(ClipstackError(f"Milvus refused the request: {said}"))
+        return Failure(ClipstackError(f"Milvus refused the request: {reason}"))
     if status == "DEADLINE_EXCEEDED":
-        said = "it gives no answer"
+        reason = "it gives no answer"
     elif status == "UNAVAILABLE":
-        said = _unavailable(text)
-    error = UnreachableError(f"no Milvus answers at {where}: {said or status.lower()}", hint=HEALTH)
-    return Fault(error, passing=True)
+        reason = _unavailable_reason(text)
+    error = UnreachableError(
+        f"no Milvus answers at {address}: {reason or status.lower()}", hint=_HEALTH_HINT
+    )
+    return Failure(error, is_transient=True)
 
 
-def _of_milvus(code: int, text: str, where: str) -> Fault:
-    said = _short(text)
-    if _FILTER.search(text):
-        return Fault(_bad_filter(text))
-    if _TOKEN.search(text) or code == 1400:
-        return Fault(token(where))
+def _from_milvus(code: int, text: str, address: str) -> Failure:
+    reason = _shorten(text)
+    if _FILTER_TEXT.search(text):
+        return Failure(_filter_error(text))
+    if _TOKEN_TEXT.search(text) or code == 1400:
+        return Failure(_token_error(address))
     if code == 1401 or "permission deny" in text.lower():
-        return Fault(ClipstackError(f"the Milvus at {where} does not permit this: {said}"))
+        return Failure(ClipstackError(f"the Milvus at {address} does not permit this: {reason}"))
     if code == 100 or "collection not found" in text.lower():
-        return Fault(NotFoundError("the collection is not there any more: somebody dropped it"))
+        return Failure(NotFoundError("the collection is not there any more: somebody dropped it"))
     if code == 800 or "database not found" in text.lower():
-        return Fault(
+        return Failure(
             NotFoundError(
-                f"the Milvus at {where} has no such database",
+                f"the Milvus at {address} has no such database",
                 hint="Check CLIPSTACK_MILVUS_DATABASE.",
             )
         )
-    if (code in (3, 9) and _FULL.search(text)) or _FULL.search(text):
+    if (code in (3, 9) and _MEMORY_TEXT.search(text)) or _MEMORY_TEXT.search(text):
         hint = "Release collections that are not searched, or give Milvus more memory."
-        return Fault(UnreachableError(f"Milvus is out of memory: {said}", hint=hint), True)
-    if code == 7 or _DISK.search(text):
+        return Failure(UnreachableError(f"Milvus is out of memory: {reason}", hint=hint), True)
+    if code == 7 or _DISK_TEXT.search(text):
         hint = "Drop what is not needed, or give Milvus more room."
-        return Fault(UnreachableError(f"Milvus is out of disk: {said}", hint=hint), True)
+        return Failure(UnreachableError(f"Milvus is out of disk: {reason}", hint=hint), True)
     if code == 8 or "ratelimit" in text.lower().replace(" ", ""):
-        return Fault(UnreachableError(f"Milvus limits how fast it is written to: {said}"), True)
+        return Failure(UnreachableError(f"Milvus limits how fast it is written to: {reason}"), True)
     if code == 101:
         hint = "Somebody released it, or it is loading: see `clipstack collections list`."
-        return Fault(UnreachableError("the collection is not loaded", hint=hint), passing=True)
-    if code in _PASSING or (code not in _FINAL and _PASSING_TEXT.search(text)):
-        error = UnreachableError(f"the Milvus at {where} is not ready: {said}", hint=HEALTH)
-        return Fault(error, passing=True)
-    return Fault(ClipstackError(f"Milvus answered: {said} (code {code})"))
+        return Failure(
+            UnreachableError("the collection is not loaded", hint=hint), is_transient=True
+        )
+    if code in _TRANSIENT_CODES or (code not in _PERMANENT_CODES and _TRANSIENT_TEXT.search(text)):
+        error = UnreachableError(
+            f"the Milvus at {address} is not ready: {reason}", hint=_HEALTH_HINT
+        )
+        return Failure(error, is_transient=True)
+    return Failure(ClipstackError(f"Milvus answered: {reason} (code {code})"))
 
 
-def _bad_filter(text: str) -> UsageError:
-    said = re.sub(r"^.*cannot parse expression: .*, error: |\bat /\S+.*", "", text)
+def _filter_error(text: str) -> UsageError:
+    reason = re.sub(r"^.*cannot parse expression: .*, error: |\bat /\S+.*", "", text)
     return UsageError(
-        f"this Milvus does not take the filter: {_short(said.strip(' =>:'))}",
+        f"this Milvus does not take the filter: {_shorten(reason.strip(' =>:'))}",
         hint="Versions of Milvus differ in what filters can say; "
         "comparisons, `in`, `and`, `or` and json_contains always work.",
     )
 
 
-def token(where: str) -> UnreachableError:
-    """The error for a token that is missing or wrong."""
+def _token_error(address: str) -> UnreachableError:
+    """The error for a missing or wrong token."""
     return UnreachableError(
-        f"the Milvus at {where} does not accept the token, or asks for one",
+        f"the Milvus at {address} does not accept the token, or asks for one",
         hint="Put user:password, or an API key, into CLIPSTACK_MILVUS_TOKEN.",
     )
 
 
-def _tls(text: str, where: str) -> UnreachableError:
-    said = _short(text)
+def _tls_error(text: str, address: str) -> UnreachableError:
+    reason = _shorten(text)
     if "VERIFY_FAILED" in text:
-        said = "no authority that is trusted here signed its certificate"
+        reason = "no authority that is trusted here signed its certificate"
     elif re.search("hostname verification|peer name", text, re.IGNORECASE):
-        said = "its certificate is for another name"
+        reason = "its certificate is for another name"
     return UnreachableError(
-        f"no TLS connection to {where}: {said}",
+        f"no TLS connection to {address}: {reason}",
         hint="Name the authority's file with CLIPSTACK_TLS_CA, and the certificate's name with "
         "CLIPSTACK_TLS_SERVER_NAME where it is not the address.",
     )
 
 
-def _unavailable(text: str) -> str:
+def _unavailable_reason(text: str) -> str:
     if "refused" in text.lower():
         return "connection refused"
-    return _short(text).removeprefix("failed to connect to all addresses; last error: ")
+    return _shorten(text).removeprefix("failed to connect to all addresses; last error: ")
 
 
-def _short(text: str) -> str:
-    """One line without Go's stack traces and gRPC's debug output."""
+def _shorten(text: str) -> str:
+    """The text in one line, without Go's stack traces and gRPC's debug output."""
     text = re.split(r"stack trace:|, debug=|, channel_state=", text)[0]
     return " ".join(text.split())[:200].rstrip(" ,:")

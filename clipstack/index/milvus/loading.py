@@ -1,11 +1,11 @@
-"""Collections on a Milvus server made ready to be searched: indexed and loaded."""
+"""Making collections on a Milvus server searchable: indexing and loading them."""
 
 from __future__ import annotations
 
 import time
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
-from clipstack.index.milvus import index_types
+from clipstack.index.milvus import index_params
 from clipstack.index.milvus.client import Client
 from clipstack.index.schema import CollectionInfo
 from clipstack.index.vector_index import VectorIndex
@@ -19,7 +19,7 @@ def is_loaded(client: Client, name: str) -> bool:
 
 
 def is_released(client: Client, name: str) -> bool:
-    """Whether a collection is out of memory, and not on its way into it."""
+    """Whether a collection is neither in memory nor being loaded."""
     return _state(client, name) == "NotLoad"
 
 
@@ -27,52 +27,50 @@ def _state(client: Client, name: str) -> str:
     return str(client.get_load_state(name)["state"])
 
 
-def make_index(client: Client, info: CollectionInfo, wanted: VectorIndex) -> None:
-    """Make the index on a collection's vectors.
+def make_index(client: Client, info: CollectionInfo, requested: VectorIndex) -> None:
+    """Create the index on a collection's vectors.
 
     Raises:
-        ClipstackError: Milvus does not make that one.
+        ClipstackError: Milvus does not support it.
     """
-    index = index_types.with_defaults(wanted)
+    index = index_params.with_defaults(requested)
     try:
-        client.create_index(
-            info.name, index_types.to_milvus(client, index, info.metric), sync=False
-        )
+        client.create_index(info.name, index_params.build(client, index, info.metric), sync=False)
     except UnreachableError:
         raise
     except ClipstackError as error:
-        given = ", ".join(f"{name}={value}" for name, value in index.params.items())
+        params = ", ".join(f"{name}={value}" for name, value in index.params.items())
         raise ClipstackError(
-            f"Milvus does not make the index {index.type}{f' with {given}' if given else ''}: "
+            f"Milvus does not make the index {index.type}{f' with {params}' if params else ''}: "
             f"{error.message.removeprefix('Milvus answered: ')}",
             hint="Choose another with --index and --index-params; AUTOINDEX always works.",
         ) from None
 
 
 def load(client: Client, info: CollectionInfo, *, patience: float) -> None:
-    """Bring a collection into memory.
+    """Load a collection into memory.
 
-    An index that is missing, since the process that made the collection was killed, is made.
+    A missing index, left out when the process that created the collection was killed, is created.
 
     Args:
-        patience: seconds without any progress after which it is given up.
+        patience: seconds without progress after which it gives up.
 
     Raises:
-        ClipstackError: it can't be loaded, or stops on its way.
+        ClipstackError: it can't be loaded, or makes no progress.
     """
     if is_loaded(client, info.name):
         return
-    if index_types.describe(client, info.name) is None:
+    if index_params.describe(client, info.name) is None:
         make_index(client, info, VectorIndex())
     client.load_collection(info.name, _async=True)
-    reached, moved = -1.0, time.monotonic()
+    highest, progressed_at = -1.0, time.monotonic()
     while not is_loaded(client, info.name):
         progress = float(client.get_load_state(info.name).get("progress") or 0.0)
-        if progress > reached:
-            reached, moved = progress, time.monotonic()
-        if time.monotonic() > moved + patience:
+        if progress > highest:
+            highest, progressed_at = progress, time.monotonic()
+        if time.monotonic() > progressed_at + patience:
             raise ClipstackError(
-                f"collection {info.name!r} is loaded to {max(0.0, reached):.0f} % and no further "
+                f"collection {info.name!r} is loaded to {max(0.0, highest):.0f} % and no further "
                 f"since {patience:.0f} s",
                 hint="Milvus' log says why: `clipstack logs milvus`. It may lack memory: "
                 "`clipstack collections release NAME` frees some.",

@@ -1,7 +1,7 @@
-"""Whether a Milvus server does its work, and what is wrong with it where it does not.
+"""A probe of a Milvus server over gRPC: its version, health and collections, and a query.
 
-This speaks Milvus' own RPCs through the stubs that pymilvus carries: pymilvus' client repeats what
-fails instead of telling.
+It calls Milvus' RPCs through the stubs that pymilvus includes: pymilvus' client would retry failed
+calls instead of reporting them.
 """
 
 from __future__ import annotations
@@ -16,49 +16,49 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from clipstack.index.milvus.server import Tls, checked
+from clipstack.index.milvus.connection import Tls, parse_uri
 from clipstack.index.schema import CollectionInfo
 
-_LOOKED_AT = 16
-_LOADED = 3  # LoadState.LoadStateLoaded in Milvus' common.proto
-_STRONG = 0  # ConsistencyLevel.Strong, in the same file
+_MAX_COLLECTIONS = 16
+_LOAD_STATE_LOADED = 3  # LoadState.LoadStateLoaded in Milvus' common.proto
+_CONSISTENCY_STRONG = 0  # ConsistencyLevel.Strong, in the same file
 
 
-class Trouble(StrEnum):
-    """What kept a server from answering as it should."""
+class RpcFailure(StrEnum):
+    """Why a probe ended early."""
 
-    NOTHING = ""
+    NONE = ""
     REFUSED = "refused"
-    SILENT = "silent"
+    TIMEOUT = "silent"
     TOKEN = "token"
-    FAILED = "failed"
+    ERROR = "failed"
 
 
 @dataclass(slots=True)
-class Answer:
-    """What a Milvus server said, as far as it got.
+class RpcProbe:
+    """The result of a probe, as far as it got.
 
     Attributes:
-        version: the server's, "" when it did not say.
-        collections: how many it has, or None when it did not say.
-        queried: the loaded collection of clipstack's that answered a query, or "".
-        rows: of that collection.
-        complaints: what the server itself calls unhealthy.
-        step: what was asked last, for the reason.
-        trouble, said: what ended the questions, and its words.
+        version: of the server; "" if unknown.
+        collections: number of collections; None if unknown.
+        queried_collection: the loaded collection of clipstack that answered a query, or "".
+        queried_rows: number of its rows.
+        unhealthy_reasons: why the server reports itself unhealthy.
+        step: the last request, in words.
+        failure: why the probe ended early; detail: in the server's words.
     """
 
     version: str = ""
     collections: int | None = None
-    queried: str = ""
-    rows: int = 0
-    complaints: tuple[str, ...] = ()
+    queried_collection: str = ""
+    queried_rows: int = 0
+    unhealthy_reasons: tuple[str, ...] = ()
     step: str = ""
-    trouble: Trouble = Trouble.NOTHING
-    said: str = ""
+    failure: RpcFailure = RpcFailure.NONE
+    detail: str = ""
 
 
-def ask(
+def probe_rpc(
     uri: str,
     *,
     token: str = "",
@@ -66,112 +66,114 @@ def ask(
     tls: Tls | None = None,
     preferred: str = "",
     seconds: float,
-) -> Answer:
-    """Ask a server for its version, its health and its collections, and query a loaded one.
+) -> RpcProbe:
+    """Request a server's version, health and collections, and query a loaded collection.
 
     Args:
         uri: http://host:port, or https:// for TLS.
         token: user:password or an API key, "" for none.
         database: of that server; "" for its default.
         preferred: the collection to query if it is loaded.
-        seconds: for all of it together.
+        seconds: for the whole probe.
 
     Raises:
-        UsageError: the address is none, or a TLS file is not there.
+        UsageError: the address is invalid, or a TLS file does not exist.
     """
-    answer = Answer()
-    until = time.monotonic() + seconds
+    probe = RpcProbe()
+    deadline = time.monotonic() + seconds
     with _channel(uri, tls or Tls()) as channel:
         import grpc
 
-        conversation = _Conversation(channel, token, database, until, answer)
+        probe_run = _ProbeRun(channel, token, database, deadline, probe)
         try:
-            conversation.run(preferred)
+            probe_run.run(preferred)
         except grpc.RpcError as error:
-            answer.trouble, answer.said = _trouble(error)
-        except _RefusedError as error:
-            answer.trouble, answer.said = Trouble.FAILED, str(error)
-    return answer
+            probe.failure, probe.detail = _classify(error)
+        except _MilvusStatusError as error:
+            probe.failure, probe.detail = RpcFailure.ERROR, str(error)
+    return probe
 
 
 def prepare() -> None:
-    """Import what `ask` needs, so that the time it takes is the server's."""
+    """Import what `probe_rpc` needs, so that its time does not count as the server's."""
     importlib.import_module("pymilvus.grpc_gen.milvus_pb2_grpc")
 
 
-class _RefusedError(Exception):
-    """Milvus answered with an error of its own."""
+class _MilvusStatusError(Exception):
+    """Milvus responded with an error status."""
 
 
-class _Conversation:
-    """The questions, one after the other, each within what is left of the time."""
+class _ProbeRun:
+    """The requests of a probe, each with the remaining time as its timeout."""
 
     def __init__(
-        self, channel: Any, token: str, database: str, until: float, answer: Answer
+        self, channel: Any, token: str, database: str, deadline: float, probe: RpcProbe
     ) -> None:
         from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 
         self._messages: Any = milvus_pb2
         self._service: Any = milvus_pb2_grpc.MilvusServiceStub(channel)
-        coded = base64.b64encode(token.encode()).decode()
-        self._metadata = [("authorization", coded)] if token else []
+        credentials = base64.b64encode(token.encode()).decode()
+        self._metadata = [("authorization", credentials)] if token else []
         self._database = database
-        self._until = until
-        self._answer = answer
+        self._deadline = deadline
+        self._probe = probe
 
     def run(self, preferred: str) -> None:
-        answer = self._answer
-        answer.step = "its version"
-        answer.version = self._call("GetVersion").version.removeprefix("v")
-        answer.step = "its health"
+        probe = self._probe
+        probe.step = "its version"
+        probe.version = self._call("GetVersion").version.removeprefix("v")
+        probe.step = "its health"
         health = self._call("CheckHealth")
         if not health.isHealthy:
-            answer.complaints = tuple(health.reasons) or ("it calls itself unhealthy",)
-        answer.step = "its collections"
+            probe.unhealthy_reasons = tuple(health.reasons) or ("it calls itself unhealthy",)
+        probe.step = "its collections"
         names = list(self._call("ShowCollections", db_name=self._database).collection_names)
-        answer.collections = len(names)
+        probe.collections = len(names)
         names.sort(key=lambda name: name != preferred)
-        for name in names[:_LOOKED_AT]:
+        for name in names[:_MAX_COLLECTIONS]:
             if self._is_ours_and_loaded(name):
                 self._query(name)
                 break
 
     def _is_ours_and_loaded(self, name: str) -> bool:
-        self._answer.step = f"the state of {name}"
-        which = {"collection_name": name, "db_name": self._database}
-        if self._call("GetLoadState", **which).state != _LOADED:
+        self._probe.step = f"the state of {name}"
+        request = {"collection_name": name, "db_name": self._database}
+        if self._call("GetLoadState", **request).state != _LOAD_STATE_LOADED:
             return False
-        description = self._call("DescribeCollection", **which).schema.description
+        description = self._call("DescribeCollection", **request).schema.description
         return CollectionInfo.from_description(name, description) is not None
 
     def _query(self, name: str) -> None:
-        self._answer.step = f"a query on {name}"
-        found = self._call(
+        self._probe.step = f"a query on {name}"
+        response = self._call(
             "Query",
             collection_name=name,
             db_name=self._database,
             output_fields=["count(*)"],
-            consistency_level=_STRONG,
+            consistency_level=_CONSISTENCY_STRONG,
         )
-        self._answer.queried = name
-        self._answer.rows = int(found.fields_data[0].scalars.long_data.data[0])
+        self._probe.queried_collection = name
+        self._probe.queried_rows = int(response.fields_data[0].scalars.long_data.data[0])
 
     def _call(self, method: str, **fields: Any) -> Any:
         request = getattr(self._messages, f"{method}Request")(**fields)
-        left = max(0.05, self._until - time.monotonic())
-        reply = getattr(self._service, method)(request, timeout=left, metadata=self._metadata)
-        status = reply.status
+        remaining = max(0.05, self._deadline - time.monotonic())
+        response = getattr(self._service, method)(
+            request, timeout=remaining, metadata=self._metadata
+        )
+        status = response.status
         if status.code or status.error_code:
-            raise _RefusedError(" ".join(status.reason.split()) or f"error {status.code}")
-        return reply
+            raise _MilvusStatusError(" ".join(status.reason.split()) or f"error {status.code}")
+        return response
 
 
 @contextlib.contextmanager
 def _channel(uri: str, tls: Tls) -> Iterator[Any]:
     import grpc
 
-    parts = checked(uri)
-    tls.options()  # raises for a file that is not there
+    parts = parse_uri(uri)
+    tls.options()  # raises if a file does not exist
     secure = parts.scheme == "https" or bool(tls.ca)
     name = parts.hostname or ""
     host = f"[{name}]" if ":" in name else name
@@ -194,16 +196,16 @@ def _read(path: str) -> bytes | None:
     return Path(path).read_bytes() if path else None
 
 
-def _trouble(error: Any) -> tuple[Trouble, str]:
-    """What a failed RPC means: https://grpc.github.io/grpc/core/md_doc_statuscodes.html"""
+def _classify(error: Any) -> tuple[RpcFailure, str]:
+    """The kind of a failed RPC: https://grpc.github.io/grpc/core/md_doc_statuscodes.html"""
     import grpc
 
     code = error.code()
-    said = " ".join(str(error.details() or code.name).split())
+    detail = " ".join(str(error.details() or code.name).split())
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Trouble.SILENT, "no answer in time"
+        return RpcFailure.TIMEOUT, "no answer in time"
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
-        return Trouble.TOKEN, said
+        return RpcFailure.TOKEN, detail
     if code == grpc.StatusCode.UNAVAILABLE:
-        return Trouble.REFUSED, said
-    return Trouble.FAILED, said
+        return RpcFailure.REFUSED, detail
+    return RpcFailure.ERROR, detail

@@ -1,4 +1,4 @@
-"""The schema of a collection on a Milvus server, and rows as its entities."""
+"""The schema of a collection on a Milvus server, and conversion of rows from and to entities."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipstack.index.base import Hit
-from clipstack.index.keywords import shown, with_words
-from clipstack.index.schema import FACTS, ID_LENGTH, MAX_PATH_BYTES, CollectionInfo, Row
+from clipstack.index.derived_fields import with_derived_fields, without_derived_fields
+from clipstack.index.schema import FILE_FIELDS, ID_LENGTH, MAX_PATH_BYTES, CollectionInfo, Row
 
 if TYPE_CHECKING:
     import numpy as np
     from pymilvus import CollectionSchema
 
-# Milvus takes messages of 64 MiB; smaller ones cost no time and less memory on both sides.
+# Milvus accepts messages of 64 MiB; smaller ones are as fast and take less memory on both sides.
 MESSAGE_BYTES = 4 * 2**20
 _ROW_BYTES = 300
 _FACTS_BYTES = 2000
-ROW_FIELDS = ("id", *FACTS, "imported_at")
+ROW_FIELDS = ("id", *FILE_FIELDS, "imported_at")
 HIT_FIELDS = ("path", "width", "height", "format", "size", "taken_at")
 
 
 def build(info: CollectionInfo) -> CollectionSchema:
-    """The schema of a collection that holds `info.dimension` numbers per picture."""
+    """The schema of a collection with vectors of `info.dimension` numbers."""
     from pymilvus import DataType, MilvusClient
 
     schema = MilvusClient.create_schema(
@@ -38,49 +38,51 @@ def build(info: CollectionInfo) -> CollectionSchema:
     return schema
 
 
-def entity(row: Row) -> dict[str, Any]:
-    """A row as Milvus takes it; its facts are dynamic fields."""
+def to_entity(row: Row) -> dict[str, Any]:
+    """The entity of a row; its facts are dynamic fields."""
     fixed = {name: getattr(row, name) for name in (*ROW_FIELDS, "vector")}
-    return {**with_words(row.facts), **fixed} if row.facts else fixed
+    return {**with_derived_fields(row.facts), **fixed} if row.facts else fixed
 
 
-def row(entity: Mapping[str, Any]) -> Row:
+def to_row(entity: Mapping[str, Any]) -> Row:
     """A Row from an entity with its vector."""
     import numpy as np
 
     fixed = {name: entity[name] for name in ROW_FIELDS}
     vector: np.ndarray[Any, Any] = np.asarray(entity["vector"], np.float32)
-    return Row(**fixed, vector=vector, facts=facts(entity))
+    return Row(**fixed, vector=vector, facts=entity_facts(entity))
 
 
-def hit(entity: Mapping[str, Any], score: float) -> Hit:
-    """An entity that a search returned, as a hit."""
-    known = {name: entity[name] for name in ("id", *HIT_FIELDS)}
-    return Hit(**known, score=score, facts=facts(entity))
+def to_hit(entity: Mapping[str, Any], score: float) -> Hit:
+    """A Hit from an entity that a search returned."""
+    fields = {name: entity[name] for name in ("id", *HIT_FIELDS)}
+    return Hit(**fields, score=score, facts=entity_facts(entity))
 
 
-def facts(entity: Mapping[str, Any]) -> dict[str, Any]:
-    """The dynamic fields of an entity, without those there for filters only."""
+def entity_facts(entity: Mapping[str, Any]) -> dict[str, Any]:
+    """The dynamic fields of an entity, without derived fields."""
     fixed = (*ROW_FIELDS, "vector")
-    return shown({name: value for name, value in entity.items() if name not in fixed})
+    return without_derived_fields(
+        {name: value for name, value in entity.items() if name not in fixed}
+    )
 
 
 def rows_per_message(dimension: int, *, facts: bool = True) -> int:
-    """How many rows with vectors of that dimension make a message of a good size."""
+    """Number of rows with vectors of that dimension in a message of `MESSAGE_BYTES`."""
     return max(1, MESSAGE_BYTES // (4 * dimension + _ROW_BYTES + (_FACTS_BYTES if facts else 0)))
 
 
 def messages(rows: Sequence[Row]) -> Iterator[list[dict[str, Any]]]:
-    """Rows as entities, in parts that are no larger than a message should be."""
+    """Rows as entities, in lists of at most `MESSAGE_BYTES`."""
     message: list[dict[str, Any]] = []
     size = 0
-    for item in rows:
-        more = item.vector.nbytes + len(item.path.encode()) + _ROW_BYTES
-        more += _FACTS_BYTES if item.facts else 0
-        if message and size + more > MESSAGE_BYTES:
+    for row in rows:
+        row_bytes = row.vector.nbytes + len(row.path.encode()) + _ROW_BYTES
+        row_bytes += _FACTS_BYTES if row.facts else 0
+        if message and size + row_bytes > MESSAGE_BYTES:
             yield message
             message, size = [], 0
-        message.append(entity(item))
-        size += more
+        message.append(to_entity(row))
+        size += row_bytes
     if message:
         yield message

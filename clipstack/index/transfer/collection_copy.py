@@ -15,24 +15,24 @@ from functools import partial
 from operator import attrgetter
 
 from clipstack.errors import ClipstackError, UsageError
+from clipstack.events import Events
 from clipstack.index.base import Collection, Index
 from clipstack.index.connect import connect
 from clipstack.index.schema import CollectionInfo, Row
 from clipstack.index.transfer import compatibility
-from clipstack.index.transfer.events import Events
-from clipstack.index.transfer.writer import Pace, Writer
+from clipstack.index.transfer.writer import BackgroundWriter, FlushTimer
 from clipstack.retry import InterruptError, RetryPolicy, deferred_sigint
 from clipstack.settings import Settings
 
-_MOST_PASSES = 3
-_fields = attrgetter(
+_MAX_PASSES = 3
+_compared_fields = attrgetter(
     *("path", "digest", "size", "mtime_ns", "width", "height", "format"),
     *("taken_at", "imported_at", "facts"),
 )
 
 
 @dataclass(slots=True)
-class Copied:
+class CopyResult:
     """What a copy did.
 
     Attributes:
@@ -58,7 +58,7 @@ class Copied:
 
 def copy(
     settings: Settings, target_settings: Settings, name: str, new_name: str, events: Events
-) -> Copied:
+) -> CopyResult:
     """Copy every row of a collection, made there when it does not exist; nothing is encoded.
 
     Args:
@@ -72,76 +72,90 @@ def copy(
         ClipstackError: the other collection has another model or metric.
     """
     started = time.monotonic()
-    patience = RetryPolicy(settings.patience, events, hint="Run the same command again to go on.")
+    retry_policy = RetryPolicy(
+        settings.patience, events, hint="Run the same command again to go on."
+    )
     with (
-        deferred_sigint(patience.stop),
-        connect(settings, patience=patience) as source_index,
-        _connected_beside(source_index, name, target_settings, patience) as target_index,
+        deferred_sigint(retry_policy.stop),
+        connect(settings, retry_policy=retry_policy) as source_index,
+        _connect_target(source_index, name, target_settings, retry_policy) as target_index,
     ):
-        copied = _begun(source_index, target_index, target_settings, name, new_name)
+        result = _open_result(source_index, target_index, target_settings, name, new_name)
         source, target = (
-            index.collection(info.name, patience=settings.patience, note=events.note)
-            for index, info in ((source_index, copied.source), (target_index, copied.target))
+            index.collection(info.name, patience=settings.patience, events=events)
+            for index, info in ((source_index, result.source), (target_index, result.target))
         )
         with contextlib.suppress(InterruptError):
-            _copy_all(source, target, copied, patience, events)
-    copied.interrupted = patience.stop.is_set()
-    copied.seconds = time.monotonic() - started
-    return copied
+            _copy_all(source, target, result, retry_policy, events)
+    result.interrupted = retry_policy.stop.is_set()
+    result.seconds = time.monotonic() - started
+    return result
 
 
 @contextlib.contextmanager
-def _connected_beside(
-    source: Index, name: str, settings: Settings, patience: RetryPolicy
+def _connect_target(
+    source: Index, name: str, settings: Settings, retry_policy: RetryPolicy
 ) -> Iterator[Index]:
     """The target's index; nothing is made there unless `source` has a collection `name`."""
     source.info(name)
-    with connect(settings, create=True, patience=patience) as index:
+    with connect(settings, create=True, retry_policy=retry_policy) as index:
         yield index
 
 
-def _begun(source: Index, target: Index, settings: Settings, name: str, new_name: str) -> Copied:
+def _open_result(
+    source: Index, target: Index, settings: Settings, name: str, new_name: str
+) -> CopyResult:
     """The two collections; the target's is made when it does not exist."""
     info = source.info(name)
-    there = compatibility.existing(target, new_name or info.name)
-    if there is None:
-        model = compatibility.NamedModel.of(info)
-        created = compatibility.created(target, settings, new_name or info.name, model, info.metric)
-        return Copied(info, created, created=True)
-    if source.where == target.where and there.name == info.name:
+    existing = compatibility.find_collection(target, new_name or info.name)
+    if existing is None:
+        model = compatibility.NamedModel.from_info(info)
+        created = compatibility.create_collection(
+            target, settings, new_name or info.name, model, info.metric
+        )
+        return CopyResult(info, created, created=True)
+    if source.location == target.location and existing.name == info.name:
         raise UsageError(
             f"{info.name} would be copied onto itself",
             hint="Name the copy with --as NAME, or another target with --to TARGET.",
         )
-    compatibility.require_same_vectors(there, compatibility.NamedModel.of(info), info.name)
-    if there.metric != info.metric:
+    compatibility.require_same_vectors(
+        existing, compatibility.NamedModel.from_info(info), info.name
+    )
+    if existing.metric != info.metric:
         raise ClipstackError(
-            f"collection {there.name!r} compares by {there.metric}, and {info.name} by "
+            f"collection {existing.name!r} compares by {existing.metric}, and {info.name} by "
             f"{info.metric}",
             hint="Name the copy with --as NAME.",
         )
-    return Copied(info, there, created=False)
+    return CopyResult(info, existing, created=False)
 
 
 def _copy_all(
-    source: Collection, target: Collection, copied: Copied, patience: RetryPolicy, events: Events
+    source: Collection,
+    target: Collection,
+    result: CopyResult,
+    retry_policy: RetryPolicy,
+    events: Events,
 ) -> None:
     """Copy until no row of the source is missing in the copy, or another pass changes nothing."""
-    events.total = source.count()
-    for number in range(_MOST_PASSES):
-        with Writer() as writer:
-            run = _Pass(target, copied, events, writer, is_first=number == 0)
+    total = source.count()
+    events.set_total(total)
+    for number in range(_MAX_PASSES):
+        with BackgroundWriter() as writer:
+            current_pass = _Pass(target, result, events, writer, is_first=number == 0)
             for rows in source.rows():
-                run.take(rows)
-                if patience.stop.is_set():
+                current_pass.compare(rows)
+                if retry_policy.stop.is_set():
                     break
-            run.flush()
-        if patience.stop.is_set():
+            current_pass.flush()
+        if retry_policy.stop.is_set():
             return
-        before, copied.missing = copied.missing, max(0, source.count() - run.rows)
-        if copied.missing in (0, before):
+        missing_before, result.missing = result.missing, max(0, source.count() - current_pass.rows)
+        if result.missing in (0, missing_before):
             return
-        events.total += copied.missing
+        total += result.missing
+        events.set_total(total)
 
 
 @dataclass(slots=True)
@@ -167,40 +181,46 @@ class _Pass:
     """
 
     def __init__(
-        self, target: Collection, copied: Copied, events: Events, writer: Writer, *, is_first: bool
+        self,
+        target: Collection,
+        result: CopyResult,
+        events: Events,
+        writer: BackgroundWriter,
+        *,
+        is_first: bool,
     ) -> None:
         self.rows = 0
         self._target = target
-        self._copied = copied
+        self._result = result
         self._events = events
         self._writer = writer
         self._is_first = is_first
-        self._there = _Lookup(target.rows())
-        self._pace = Pace(copied.source.dimension)
+        self._target_rows = _SortedRows(target.rows())
+        self._flush_timer = FlushTimer(result.source.dimension)
         self._changes = _Changes()
 
-    def take(self, rows: Sequence[Row]) -> None:
+    def compare(self, rows: Sequence[Row]) -> None:
         """Compare rows of the source with the target's, and have those that differ written, now
         or with the next ones."""
         changes = self._changes
         for row in rows:
-            there = self._there.find(row.id)
-            if there is None:
+            existing = self._target_rows.find(row.id)
+            if existing is None:
                 changes.new.append(row)
-            elif not _is_same(row, there):
+            elif not _is_equal(row, existing):
                 changes.changed.append(row)
-                if "tags" in there.facts and "tags" not in row.facts:
+                if "tags" in existing.facts and "tags" not in row.facts:
                     changes.untagged.append(row.id)
         self.rows += len(rows)
         changes.rows += len(rows)
-        if self._pace.is_due(len(changes.new) + len(changes.changed)):
+        if self._flush_timer.is_due(len(changes.new) + len(changes.changed)):
             self.flush()
 
     def flush(self) -> None:
         """Have all that waits written."""
         changes, self._changes = self._changes, _Changes()
         self._writer.submit(partial(self._write, changes))
-        self._pace.written()
+        self._flush_timer.restart()
 
     def _write(self, changes: _Changes) -> None:
         if changes.new:
@@ -210,14 +230,14 @@ class _Pass:
         if changes.untagged:  # a row that is replaced keeps its tags
             self._target.set_tags(dict.fromkeys(changes.untagged, ()))
         new, changed = len(changes.new), len(changes.changed)
-        self._copied.new += new
-        self._copied.changed += changed
+        self._result.new += new
+        self._result.changed += changed
         if self._is_first:
-            self._copied.unchanged += changes.rows - new - changed
-        self._events.done(changes.rows if self._is_first else new)
+            self._result.unchanged += changes.rows - new - changed
+        self._events.advance(changes.rows if self._is_first else new)
 
 
-class _Lookup:
+class _SortedRows:
     """Rows by ascending id, found by ids that ascend too."""
 
     def __init__(self, batches: Iterator[list[Row]]) -> None:
@@ -231,5 +251,8 @@ class _Lookup:
         return self._next if self._next is not None and self._next.id == id else None
 
 
-def _is_same(row: Row, other: Row) -> bool:
-    return _fields(row) == _fields(other) and row.vector.tobytes() == other.vector.tobytes()
+def _is_equal(row: Row, other: Row) -> bool:
+    return (
+        _compared_fields(row) == _compared_fields(other)
+        and row.vector.tobytes() == other.vector.tobytes()
+    )

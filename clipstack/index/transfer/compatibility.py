@@ -21,12 +21,12 @@ class NamedModel:
     dimension: int
 
     @classmethod
-    def of(cls, info: CollectionInfo) -> NamedModel:
+    def from_info(cls, info: CollectionInfo) -> NamedModel:
         """The model of a collection."""
         return cls(info.model, info.revision, info.fingerprint, info.dimension)
 
 
-def existing(index: Index, name: str) -> CollectionInfo | None:
+def find_collection(index: Index, name: str) -> CollectionInfo | None:
     """The collection called `name`, or None where there is none yet.
 
     Raises:
@@ -36,7 +36,7 @@ def existing(index: Index, name: str) -> CollectionInfo | None:
     return index.info(name) if index.exists(name) else None
 
 
-def require_same_vectors(collection: CollectionInfo, model: Model, where: str) -> None:
+def require_same_vectors(collection: CollectionInfo, model: Model, holder: str) -> None:
     """Refuse rows whose vectors can't be compared with those in a collection.
 
     Args:
@@ -48,19 +48,19 @@ def require_same_vectors(collection: CollectionInfo, model: Model, where: str) -
     """
     if collection.fingerprint == model.fingerprint:
         return
-    other = f"of {model.name!r}"
+    other_model = f"of {model.name!r}"
     if model.name == collection.model:
-        other += " with other weights, preprocessing or precision"
+        other_model += " with other weights, preprocessing or precision"
     raise ClipstackError(
-        f"collection {collection.name!r} holds vectors of {collection.model!r}, and {where} "
-        f"vectors {other}: they can't be compared",
+        f"collection {collection.name!r} holds vectors of {collection.model!r}, and {holder} "
+        f"vectors {other_model}: they can't be compared",
         hint="Choose another name for the collection; it is made when there is none.",
     )
 
 
-def created(
+def create_collection(
     index: Index, settings: Settings, name: str, model: Model, metric: str
 ) -> CollectionInfo:
     """A new collection, with the index on vectors that the target's settings ask for."""
-    wanted = VectorIndex.of(settings.index, settings.index_params)
-    return index.create(name, model, metric, wanted)
+    vector_index = VectorIndex(settings.index, settings.index_params)
+    return index.create(name, model, metric, vector_index)

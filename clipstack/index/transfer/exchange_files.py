@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 PARQUET, NPZ = ".parquet", ".npz"
 
 
-def check_kind(path: str) -> str:
+def check_suffix(path: str) -> str:
     """The ending of an exchange file's name.
 
     Raises:
         UsageError: it has another one.
         PrerequisiteError: what reads and writes such files is not installed.
     """
-    ending = Path(path).suffix.lower()
-    if ending not in (PARQUET, NPZ):
+    suffix = Path(path).suffix.lower()
+    if suffix not in (PARQUET, NPZ):
         raise UsageError(
             f"{path}: is neither a {PARQUET} nor a {NPZ} file",
             hint=f"Name a file that ends in {PARQUET} or {NPZ}.",
         )
-    if ending == PARQUET:
+    if suffix == PARQUET:
         from clipstack.index.transfer import parquet
 
         parquet.check_installed()
-    return ending
+    return suffix
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
@@ -48,14 +48,14 @@ def expand(patterns: Sequence[str]) -> list[str]:
     """
     paths: list[str] = []
     for pattern in patterns:
-        named = [pattern]
+        matches = [pattern]
         if glob.has_magic(pattern) and not os.path.lexists(pattern):
-            named = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-        if not named or not os.path.lexists(named[0]):
+            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+        if not matches or not os.path.lexists(matches[0]):
             raise NotFoundError(f"there is no {pattern}", hint="Check the name of the file.")
-        paths += named
+        paths += matches
     for path in paths:
-        check_kind(path)
+        check_suffix(path)
     return list(dict.fromkeys(paths))
 
 
@@ -70,8 +70,8 @@ def open_source(path: str) -> Source:
             pass
     except OSError as error:
         raise ClipstackError(f"{path}: can't be read ({error.strerror})") from None
-    if check_kind(path) == NPZ:
-        from clipstack.index.transfer.npz_reading import NpzSource
+    if check_suffix(path) == NPZ:
+        from clipstack.index.transfer.npz_source import NpzSource
 
         return NpzSource(path)
     from clipstack.index.transfer.parquet import ParquetSource
@@ -80,7 +80,7 @@ def open_source(path: str) -> Source:
 
 
 @contextlib.contextmanager
-def written(path: Path, info: CollectionInfo, rows: int) -> Iterator[Sink]:
+def create(path: Path, info: CollectionInfo, rows: int) -> Iterator[Sink]:
     """An exchange file that appears under its name once it is whole, in place of what was there.
 
     Args:
@@ -89,28 +89,28 @@ def written(path: Path, info: CollectionInfo, rows: int) -> Iterator[Sink]:
     Raises:
         ClipstackError: it can't be written; nothing is left behind.
     """
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
-        with contextlib.closing(_open_sink(fresh, path, info, rows)) as sink:
+        with contextlib.closing(_open_sink(temporary, path, info, rows)) as sink:
             yield sink
             sink.finish()
-        with fresh.open("r+b") as file:
+        with temporary.open("r+b") as file:
             os.fsync(file.fileno())
-        fresh.replace(path)
+        temporary.replace(path)
     except OSError as error:
         raise ClipstackError(
             f"{path}: can't be written ({error.strerror or error})",
             hint="Nothing was left behind. Make room, or choose another place.",
         ) from error
     finally:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _open_sink(fresh: Path, path: Path, info: CollectionInfo, rows: int) -> Sink:
-    if check_kind(str(path)) == NPZ:
-        from clipstack.index.transfer.npz_writing import NpzSink
+def _open_sink(temporary: Path, path: Path, info: CollectionInfo, rows: int) -> Sink:
+    if check_suffix(str(path)) == NPZ:
+        from clipstack.index.transfer.npz_sink import NpzSink
 
-        return NpzSink(fresh, info, rows)
+        return NpzSink(temporary, info, rows)
     from clipstack.index.transfer.parquet import ParquetSink
 
-    return ParquetSink(fresh, info)
+    return ParquetSink(temporary, info)

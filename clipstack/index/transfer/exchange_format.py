@@ -23,7 +23,7 @@ VERSION = 1
 METADATA = "clipstack"
 """The key of a Parquet file, and the array of an npz file, that holds the description."""
 TEXTS = ("id", "path", "digest", "format")
-WHOLE_NUMBERS = ("size", "mtime_ns", "width", "height", "taken_at", "imported_at")
+INTEGERS = ("size", "mtime_ns", "width", "height", "taken_at", "imported_at")
 ORDER = (
     *("id", "path", "digest", "size", "mtime_ns", "width", "height", "format"),
     *("taken_at", "imported_at", "facts", "tags", "vector"),
@@ -35,7 +35,7 @@ MAX_BATCH_BYTES = 16 << 20
 _ROW_BYTES = 1500
 
 
-class Problem(NamedTuple):
+class RowProblem(NamedTuple):
     """Why a row can't be imported: the reason it is counted under, and the particulars."""
 
     reason: str
@@ -56,7 +56,7 @@ class Batch:
     first: int
     values: Mapping[str, Sequence[Any]]
     vectors: Matrix
-    problems: dict[int, Problem] = field(default_factory=dict)
+    problems: dict[int, RowProblem] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -119,26 +119,26 @@ class Sink(Protocol):
         ...
 
 
-def rows_at_once(dimension: int) -> int:
+def rows_per_batch(dimension: int) -> int:
     """How many rows of that dimension are read or written together."""
     return max(1, MAX_BATCH_BYTES // (4 * dimension + _ROW_BYTES))
 
 
-def facts_text(facts: Mapping[str, Any]) -> str | None:
+def facts_to_json(facts: Mapping[str, Any]) -> str | None:
     """Dynamic fields as the column `facts` has them: the same text for the same facts."""
     if not facts:
         return None
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
-def described(info: CollectionInfo) -> str:
+def info_to_json(info: CollectionInfo) -> str:
     """What a file says of its collection, as JSON."""
     facts = asdict(info)
     facts["collection"] = facts.pop("name")
     return json.dumps({"clipstack": VERSION, **facts}, ensure_ascii=False)
 
 
-def description(text: str, path: str) -> CollectionInfo:
+def info_from_json(text: str, path: str) -> CollectionInfo:
     """The collection that a file's description describes.
 
     Args:
@@ -157,7 +157,7 @@ def description(text: str, path: str) -> CollectionInfo:
         info = CollectionInfo(name=facts.pop("collection"), **facts)
     except (ValueError, TypeError, KeyError, AttributeError):
         info = None
-    if info is None or not _is_sound(info):
+    if info is None or not _is_valid(info):
         raise ClipstackError(
             f"{path}: what it says of its model and metric can't be read",
             hint=f"Take away its metadata {METADATA!r}, and say whose its vectors are with "
@@ -166,8 +166,8 @@ def description(text: str, path: str) -> CollectionInfo:
     return info
 
 
-def _is_sound(info: CollectionInfo) -> bool:
-    texts = [getattr(info, one.name) for one in fields(info) if one.name != "dimension"]
+def _is_valid(info: CollectionInfo) -> bool:
+    texts = [getattr(info, field.name) for field in fields(info) if field.name != "dimension"]
     return (
         all(isinstance(text, str) for text in texts)
         and type(info.dimension) is int

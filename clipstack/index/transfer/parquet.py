@@ -1,4 +1,4 @@
-"""Exchange files in Parquet, by pyarrow, which `clipstack[parquet]` installs."""
+"""Exchange files in Parquet, by pyarrow, which `clipstack-search[parquet]` installs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from clipstack.errors import ClipstackError, PrerequisiteError
 from clipstack.index.schema import CollectionInfo, Row
 from clipstack.index.transfer import validation
 from clipstack.index.transfer.exchange_format import (
+    INTEGERS,
     METADATA,
     ORDER,
     REQUIRED,
     TEXTS,
-    WHOLE_NUMBERS,
     Batch,
-    Problem,
-    described,
-    description,
-    facts_text,
-    rows_at_once,
+    RowProblem,
+    facts_to_json,
+    info_from_json,
+    info_to_json,
+    rows_per_batch,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check_installed() -> None:
     if importlib.util.find_spec("pyarrow") is None:
         raise PrerequisiteError(
             "Parquet files are read and written by pyarrow, which is not installed",
-            hint="Type `pip install 'clipstack[parquet]'`, or use an .npz file, which needs "
+            hint="Type `pip install 'clipstack-search[parquet]'`, or use an .npz file, which needs "
             "nothing more.",
         )
 
@@ -48,13 +48,13 @@ def schema(info: CollectionInfo) -> Any:
     import pyarrow as pa
 
     types = {name: pa.string() for name in (*TEXTS, "facts")}
-    types |= {name: pa.int64() for name in WHOLE_NUMBERS}
+    types |= {name: pa.int64() for name in INTEGERS}
     types["tags"] = pa.list_(pa.string())
     types["vector"] = pa.list_(pa.field("element", pa.float32(), nullable=False), info.dimension)
     may_be_null = ("facts", "tags")
     return pa.schema(
         [pa.field(name, types[name], nullable=name in may_be_null) for name in ORDER],
-        metadata={METADATA: described(info)},
+        metadata={METADATA: info_to_json(info)},
     )
 
 
@@ -74,7 +74,7 @@ class ParquetSink:
             compression={name: "zstd" for name in ORDER if name not in ("tags", "vector")}
             | {"tags.list.element": "zstd", "vector.list.element": "none"},
             use_dictionary=["format"],
-            write_statistics=[*TEXTS, *WHOLE_NUMBERS],
+            write_statistics=[*TEXTS, *INTEGERS],
             write_page_checksum=True,
         )
 
@@ -83,16 +83,16 @@ class ParquetSink:
         import pyarrow as pa
 
         values: dict[str, Any] = {
-            name: [getattr(row, name) for row in rows] for name in (*TEXTS, *WHOLE_NUMBERS)
+            name: [getattr(row, name) for row in rows] for name in (*TEXTS, *INTEGERS)
         }
-        values["facts"] = [facts_text(row.facts) for row in rows]
+        values["facts"] = [facts_to_json(row.facts) for row in rows]
         values["tags"] = [row.facts.get("tags") for row in rows]
         vectors = pa.array(np.concatenate([row.vector for row in rows]))
         arrays = [
-            pa.FixedSizeListArray.from_arrays(vectors, type=one.type)
-            if one.name == "vector"
-            else pa.array(values[one.name], one.type)
-            for one in self._schema
+            pa.FixedSizeListArray.from_arrays(vectors, type=field.type)
+            if field.name == "vector"
+            else pa.array(values[field.name], field.type)
+            for field in self._schema
         ]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
@@ -125,24 +125,24 @@ class ParquetSource:
                 page_checksum_verification=True,
             )
             try:
-                self._describe(self._file.schema_arrow)
+                self._read_description(self._file.schema_arrow)
             except BaseException:
                 self._file.close()
                 raise
 
-    def _describe(self, arrow: Any) -> None:
-        _check_columns(self.path, arrow)
+    def _read_description(self, arrow_schema: Any) -> None:
+        _check_columns(self.path, arrow_schema)
         self.rows = int(self._file.metadata.num_rows)
-        self.unused = [name for name in arrow.names if name not in ORDER]
-        self._names = [name for name in arrow.names if name in ORDER]
-        self.dimension = getattr(arrow.field("vector").type, "list_size", None)
-        self.info = _info(self.path, arrow.metadata or {})
+        self.unused = [name for name in arrow_schema.names if name not in ORDER]
+        self._names = [name for name in arrow_schema.names if name in ORDER]
+        self.dimension = getattr(arrow_schema.field("vector").type, "list_size", None)
+        self.info = _read_info(self.path, arrow_schema.metadata or {})
 
     def batches(self, dimension: int) -> Iterator[Batch]:
         """All rows, in order."""
         first = 0
         with _errors(self.path):
-            for batch in self._file.iter_batches(rows_at_once(dimension), columns=self._names):
+            for batch in self._file.iter_batches(rows_per_batch(dimension), columns=self._names):
                 yield _batch(first, batch, dimension)
                 first += len(batch)
 
@@ -166,29 +166,30 @@ def _errors(path: str) -> Iterator[None]:
         ) from error
 
 
-def _info(path: str, metadata: Mapping[bytes, bytes]) -> CollectionInfo | None:
+def _read_info(path: str, metadata: Mapping[bytes, bytes]) -> CollectionInfo | None:
     text = metadata.get(METADATA.encode())
-    return description(text.decode("utf-8", "replace"), path) if text is not None else None
+    return info_from_json(text.decode("utf-8", "replace"), path) if text is not None else None
 
 
-def _check_columns(path: str, arrow: Any) -> None:
+def _check_columns(path: str, arrow_schema: Any) -> None:
     """Raises ClipstackError when a column is missing, there twice, or of an unusable type."""
     for name in ORDER:
-        have = arrow.names.count(name)
-        if have > 1 or (not have and name in REQUIRED):
+        count = arrow_schema.names.count(name)
+        if count > 1 or (not count and name in REQUIRED):
             raise ClipstackError(
-                f"{path}: has {'two columns' if have else 'no column'} {name!r}",
-                hint=f"It has: {', '.join(arrow.names)}. Rename what holds "
+                f"{path}: has {'two columns' if count else 'no column'} {name!r}",
+                hint=f"It has: {', '.join(arrow_schema.names)}. Rename what holds "
                 "the pictures' paths to path and their vectors to vector.",
             )
-        if have and not _is_usable(name, arrow.field(name).type):
-            wanted = "whole numbers"
+        type = arrow_schema.field(name).type if count else None
+        if count and not _is_usable(name, type):
+            expected = "whole numbers"
             if name in (*TEXTS, "facts"):
-                wanted = "texts"
+                expected = "texts"
             elif name in ("vector", "tags"):
-                wanted = f"lists of {'texts' if name == 'tags' else 'floating-point numbers'}"
+                expected = f"lists of {'texts' if name == 'tags' else 'floating-point numbers'}"
             raise ClipstackError(
-                f"{path}: the column {name!r} must hold {wanted}, not {arrow.field(name).type}",
+                f"{path}: the column {name!r} must hold {expected}, not {type}",
                 hint="Convert it, or leave it out: only path and vector are needed.",
             )
 
@@ -205,7 +206,7 @@ def _is_usable(name: str, type: Any) -> bool:
         return bool(is_list and types.is_floating(type.value_type))
     if name == "tags":
         return bool(is_list) and _is_text(type.value_type)
-    if name in WHOLE_NUMBERS:
+    if name in INTEGERS:
         is_time = name.endswith(("_at", "_ns")) and types.is_timestamp(type)
         return bool(is_time or types.is_integer(type) or types.is_floating(type))
     return _is_text(type) or bool(types.is_binary(type) or types.is_large_binary(type))
@@ -218,21 +219,21 @@ def _is_text(type: Any) -> bool:
 
 
 def _batch(first: int, batch: Any, dimension: int) -> Batch:
-    problems: dict[int, Problem] = {}
+    problems: dict[int, RowProblem] = {}
     values: dict[str, Sequence[Any]] = {}
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
         if name == "vector":
-            vectors = _vectors(array, dimension, problems)
-        elif name in WHOLE_NUMBERS:
-            values[name] = _whole_numbers(name, array, problems)
+            vectors = _read_vectors(array, dimension, problems)
+        elif name in INTEGERS:
+            values[name] = _read_integers(name, array, problems)
         elif name == "tags":
             values[name] = array.to_pylist()
         else:
-            values[name] = _texts(name, array, problems)
+            values[name] = _read_texts(name, array, problems)
     return Batch(first, values, vectors, problems)
 
 
-def _texts(name: str, array: Any, problems: dict[int, Problem]) -> Sequence[str | None]:
+def _read_texts(name: str, array: Any, problems: dict[int, RowProblem]) -> Sequence[str | None]:
     import pyarrow as pa
 
     if pa.types.is_dictionary(array.type):
@@ -241,17 +242,17 @@ def _texts(name: str, array: Any, problems: dict[int, Problem]) -> Sequence[str 
         with contextlib.suppress(UnicodeDecodeError):  # Arrow does not check what it reads
             texts: list[str | None] = array.to_pylist()
             return texts
-    found: list[str | None] = []
+    values: list[str | None] = []
     for number, data in enumerate(array.cast(pa.large_binary()).to_pylist()):
         try:
-            found.append(None if data is None else data.decode())
+            values.append(None if data is None else data.decode())
         except UnicodeDecodeError:
-            problems.setdefault(number, validation.not_text(name))
-            found.append(None)
-    return found
+            problems.setdefault(number, validation.invalid_text(name))
+            values.append(None)
+    return values
 
 
-def _whole_numbers(name: str, array: Any, problems: dict[int, Problem]) -> Sequence[int | None]:
+def _read_integers(name: str, array: Any, problems: dict[int, RowProblem]) -> Sequence[int | None]:
     import pyarrow as pa
 
     if pa.types.is_timestamp(array.type):
@@ -262,10 +263,10 @@ def _whole_numbers(name: str, array: Any, problems: dict[int, Problem]) -> Seque
             array.to_pylist() if array.null_count else array.to_numpy().tolist()
         )
         return exact
-    return validation.whole_numbers(name, array.to_pylist(), problems)
+    return validation.to_integers(name, array.to_pylist(), problems)
 
 
-def _vectors(array: Any, dimension: int, problems: dict[int, Problem]) -> Matrix:
+def _read_vectors(array: Any, dimension: int, problems: dict[int, RowProblem]) -> Matrix:
     """The vectors of a column of lists, float32 [rows, dimension]: as they lie in memory, where
     all are whole."""
     import pyarrow as pa
@@ -279,19 +280,19 @@ def _vectors(array: Any, dimension: int, problems: dict[int, Problem]) -> Matrix
         offsets = array.offsets.to_numpy().astype(np.int64)
         starts, lengths = offsets[:-1], np.diff(offsets)
     numbers = array.values.to_numpy(zero_copy_only=False)  # a number that is null becomes NaN
-    there = array.is_valid().to_numpy(zero_copy_only=False)
-    for number in np.flatnonzero(~there).tolist():
-        problems[number] = Problem(validation.NO_VECTOR)
-    for number in np.flatnonzero(there & (lengths != dimension)).tolist():
+    present = array.is_valid().to_numpy(zero_copy_only=False)
+    for number in np.flatnonzero(~present).tolist():
+        problems[number] = RowProblem(validation.NO_VECTOR)
+    for number in np.flatnonzero(present & (lengths != dimension)).tolist():
         detail = f"{lengths[number]} numbers, not {dimension}"
-        problems[number] = Problem(validation.WRONG_DIMENSION, detail)
-    whole = there & (lengths == dimension)
+        problems[number] = RowProblem(validation.WRONG_DIMENSION, detail)
+    usable = present & (lengths == dimension)
     with np.errstate(over="ignore"):  # found as not finite
-        if whole.all() and count and (np.diff(starts) == dimension).all():
+        if usable.all() and count and (np.diff(starts) == dimension).all():
             block = numbers[starts[0] : starts[0] + count * dimension]
-            whole_block: Matrix = block.reshape(count, dimension).astype(np.float32, copy=False)
-            return whole_block
+            matrix: Matrix = block.reshape(count, dimension).astype(np.float32, copy=False)
+            return matrix
         vectors = np.zeros((count, dimension), np.float32)
-        for number in np.flatnonzero(whole).tolist():
+        for number in np.flatnonzero(usable).tolist():
             vectors[number] = numbers[starts[number] : starts[number] + dimension]
     return vectors

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from clipstack.errors import UsageError
-from clipstack.index.keywords import FOR_FILTERS, check_tag, with_words
-from clipstack.index.schema import FACTS, MAX_PATH_BYTES, CollectionInfo, Row, row_id
-from clipstack.index.transfer.exchange_format import WHOLE_NUMBERS, Batch, Problem
+from clipstack.index.derived_fields import DERIVED_FIELDS, check_tag, with_derived_fields
+from clipstack.index.schema import FILE_FIELDS, MAX_PATH_BYTES, CollectionInfo, Row, row_id
+from clipstack.index.transfer.exchange_format import INTEGERS, Batch, RowProblem
 
 if TYPE_CHECKING:
     from clipstack.index.schema import Matrix
@@ -33,16 +33,16 @@ BAD_VALUE, BAD_FACTS = "unusable value", "unusable facts"
 # Source: `JSONMaxLength` in pkg/util/paramtable/component_param.go of milvus-io/milvus.
 _MAX_FACTS_BYTES = 65_536
 _MAX_TEXT_BYTES = {"digest": 64, "format": 32}
-_INT64 = -(2**63), 2**63 - 1
-_FIXED = frozenset({"id", *FACTS, "imported_at", "vector", "$meta"})
+_INT64_RANGE = -(2**63), 2**63 - 1
+_FIXED_NAMES = frozenset({"id", *FILE_FIELDS, "imported_at", "vector", "$meta"})
 _TEXT_FACTS = ("camera", "lens", "title", "description")
 _NUMBER_FACTS = ("lat", "lon", "orientation")
 _LIST_FACTS = ("keywords", "tags")
 # A URL, or a path with a drive.
-_ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z]:[\\/]")
+_NOT_LOCAL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z]:[\\/]")
 
 
-class Checker:
+class RowValidator:
     """Makes rows of batches.
 
     Args:
@@ -54,7 +54,7 @@ class Checker:
         self._metric = info.metric
         self._now = now
 
-    def rows(self, batch: Batch) -> tuple[list[Row], dict[int, Problem]]:
+    def rows(self, batch: Batch) -> tuple[list[Row], dict[int, RowProblem]]:
         """The rows that can be kept, and of the others the problem by their number in the batch.
 
         A path that occurs twice in the batch brings its last row.
@@ -62,11 +62,11 @@ class Checker:
         count = len(batch.vectors)
         problems = dict(batch.problems)
         _check_vectors(batch.vectors, self._metric, problems)
-        texts = {name: _texts(batch, name, count, problems) for name in ("digest", "format")}
-        numbers = {name: _numbers(batch, name, count, problems) for name in WHOLE_NUMBERS[:-1]}
-        imported = _numbers(batch, "imported_at", count, problems, default=self._now)
-        paths, ids = _paths(batch, count, problems)
-        facts = _facts(batch, count, problems)
+        texts = {name: _text_column(batch, name, count, problems) for name in ("digest", "format")}
+        numbers = {name: _integer_column(batch, name, count, problems) for name in INTEGERS[:-1]}
+        imported = _integer_column(batch, "imported_at", count, problems, default=self._now)
+        paths, ids = _path_columns(batch, count, problems)
+        facts = _facts_column(batch, count, problems)
         values = zip(
             *(ids, paths, texts["digest"], numbers["size"], numbers["mtime_ns"]),
             *(numbers["width"], numbers["height"], texts["format"], numbers["taken_at"]),
@@ -81,28 +81,28 @@ class Checker:
         return (rows if len(by_id) == len(rows) else list(by_id.values())), problems
 
 
-def whole_numbers(
-    name: str, values: Sequence[float | None], problems: dict[int, Problem]
+def to_integers(
+    name: str, values: Sequence[float | None], problems: dict[int, RowProblem]
 ) -> list[int | None]:
     """The floating-point numbers of a column as whole ones; None where there is none."""
-    found: list[int | None] = []
+    integers: list[int | None] = []
     for number, value in enumerate(values):
         if value is None or value != value:  # pandas has NaN where a whole number is missing
-            found.append(None)
+            integers.append(None)
         elif value.is_integer():
-            found.append(int(value))
+            integers.append(int(value))
         else:
-            problems.setdefault(number, Problem(BAD_VALUE, f"{name} {value}"))
-            found.append(None)
-    return found
+            problems.setdefault(number, RowProblem(BAD_VALUE, f"{name} {value}"))
+            integers.append(None)
+    return integers
 
 
-def not_text(name: str) -> Problem:
+def invalid_text(name: str) -> RowProblem:
     """The problem of bytes in the column `name` that are no text."""
-    return Problem(BAD_PATH if name == "path" else BAD_VALUE, f"{name} is not valid UTF-8")
+    return RowProblem(BAD_PATH if name == "path" else BAD_VALUE, f"{name} is not valid UTF-8")
 
 
-def _check_vectors(vectors: Matrix, metric: str, problems: dict[int, Problem]) -> None:
+def _check_vectors(vectors: Matrix, metric: str, problems: dict[int, RowProblem]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
     # Squares of small and large numbers may be 0 or infinite where the numbers are not.
@@ -110,104 +110,110 @@ def _check_vectors(vectors: Matrix, metric: str, problems: dict[int, Problem]) -
         if number in problems:
             continue
         if not np.isfinite(vectors[number]).all():
-            problems[number] = Problem(NOT_FINITE, "a NaN or an infinite number in its vector")
+            problems[number] = RowProblem(NOT_FINITE, "a NaN or an infinite number in its vector")
         elif metric == "COSINE" and not vectors[number].any():
-            problems[number] = Problem(ZERO, "a vector of zeros has no direction to compare")
+            problems[number] = RowProblem(ZERO, "a vector of zeros has no direction to compare")
 
 
-def _texts(batch: Batch, name: str, count: int, problems: dict[int, Problem]) -> Sequence[str]:
-    values = _filled(batch.values.get(name), count, "")
-    bound = _MAX_TEXT_BYTES[name]
-    if max(map(len, values), default=0) * 4 > bound:  # UTF-8 takes up to four bytes a character
+def _text_column(
+    batch: Batch, name: str, count: int, problems: dict[int, RowProblem]
+) -> Sequence[str]:
+    values = _fill_missing(batch.values.get(name), count, "")
+    max_bytes = _MAX_TEXT_BYTES[name]
+    if max(map(len, values), default=0) * 4 > max_bytes:  # UTF-8 takes up to four bytes a character
         for number, text in enumerate(values):
-            if len(text.encode()) > bound:
-                problems.setdefault(number, Problem(BAD_VALUE, f"{name} over {bound} bytes"))
+            if len(text.encode()) > max_bytes:
+                problems.setdefault(number, RowProblem(BAD_VALUE, f"{name} over {max_bytes} bytes"))
     return values
 
 
-def _numbers(
-    batch: Batch, name: str, count: int, problems: dict[int, Problem], default: int = 0
+def _integer_column(
+    batch: Batch, name: str, count: int, problems: dict[int, RowProblem], default: int = 0
 ) -> Sequence[int]:
-    values = _filled(batch.values.get(name), count, default)
-    least, most = _INT64
-    if values and (min(values) < least or max(values) > most):
+    values = _fill_missing(batch.values.get(name), count, default)
+    minimum, maximum = _INT64_RANGE
+    if values and (min(values) < minimum or max(values) > maximum):
         for number, value in enumerate(values):
-            if not least <= value <= most:
-                problems.setdefault(number, Problem(BAD_VALUE, f"{name} {value}"))
+            if not minimum <= value <= maximum:
+                problems.setdefault(number, RowProblem(BAD_VALUE, f"{name} {value}"))
     return values
 
 
-def _filled(values: Sequence[Any] | None, count: int, default: Any) -> Sequence[Any]:
+def _fill_missing(values: Sequence[Any] | None, count: int, default: Any) -> Sequence[Any]:
     if values is None:
         return [default] * count
     return [default if value is None else value for value in values] if None in values else values
 
 
-def _paths(batch: Batch, count: int, problems: dict[int, Problem]) -> tuple[list[str], list[str]]:
+def _path_columns(
+    batch: Batch, count: int, problems: dict[int, RowProblem]
+) -> tuple[list[str], list[str]]:
     """The path of each row, and its id; "" where it has a problem."""
     paths, ids = [""] * count, [""] * count
-    given = batch.values.get("id") or repeat(None, count)
-    for number, (path, id) in enumerate(zip(batch.values["path"], given, strict=True)):
+    given_ids = batch.values.get("id") or repeat(None, count)
+    for number, (path, id) in enumerate(zip(batch.values["path"], given_ids, strict=True)):
         if number in problems:
             continue
         try:
             if id is None or not path or row_id(path) != id:
-                path = _absolute(path)
+                path = _absolute_path(path)
                 id = row_id(path)
             if len(path) * 4 > MAX_PATH_BYTES:
                 _check_length(path)
-        except _UnusableError as error:
+        except _RejectedError as error:
             problems[number] = error.problem
         else:
             paths[number], ids[number] = path, id
     return paths, ids
 
 
-class _UnusableError(Exception):
+class _RejectedError(Exception):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason, detail)
-        self.problem = Problem(reason, detail)
+        self.problem = RowProblem(reason, detail)
 
 
-def _absolute(path: str | None) -> str:
+def _absolute_path(path: str | None) -> str:
     """`path` as an import of that picture would name it: relative ones begin in this folder.
 
     Raises:
         _UnusableError: it is no path of a file on this machine.
     """
     if not path:
-        raise _UnusableError(NO_PATH)
+        raise _RejectedError(NO_PATH)
     if "\0" in path:
-        raise _UnusableError(BAD_PATH, "a NUL in it")
-    if not os.path.isabs(path) and _ELSEWHERE.match(path):  # noqa: PTH117
-        raise _UnusableError(BAD_PATH, "not a file of this machine")
+        raise _RejectedError(BAD_PATH, "a NUL in it")
+    if not os.path.isabs(path) and _NOT_LOCAL.match(path):  # noqa: PTH117
+        raise _RejectedError(BAD_PATH, "not a file of this machine")
     return os.path.abspath(path)  # noqa: PTH100
 
 
 def _check_length(path: str) -> None:
     if len(path.encode()) > MAX_PATH_BYTES:
-        raise _UnusableError(BAD_PATH, f"over {MAX_PATH_BYTES} bytes")
+        raise _RejectedError(BAD_PATH, f"over {MAX_PATH_BYTES} bytes")
 
 
-def _facts(batch: Batch, count: int, problems: dict[int, Problem]) -> list[dict[str, Any]]:
+def _facts_column(
+    batch: Batch, count: int, problems: dict[int, RowProblem]
+) -> list[dict[str, Any]]:
     texts, tags = batch.values.get("facts"), batch.values.get("tags")
     facts: list[dict[str, Any]] = [{} for _ in range(count)]
     for number, text in enumerate(texts or ()):
         if text and number not in problems:
             try:
-                facts[number] = _parsed_facts(text, ignore_tags=tags is not None)
-            except _UnusableError as error:
+                facts[number] = _parse_facts(text, ignore_tags=tags is not None)
+            except _RejectedError as error:
                 problems[number] = error.problem
-    for number, given in enumerate(tags or ()):
-        if given is not None and number not in problems:
+    for number, row_tags in enumerate(tags or ()):
+        if row_tags is not None and number not in problems:
             try:
-                facts[number]["tags"] = _checked_list("tags", given)
-            except _UnusableError as error:
+                facts[number]["tags"] = _check_list("tags", row_tags)
+            except _RejectedError as error:
                 problems[number] = error.problem
     return facts
 
 
-def _parsed_facts(text: str, *, ignore_tags: bool = False) -> dict[str, Any]:
+def _parse_facts(text: str, *, ignore_tags: bool = False) -> dict[str, Any]:
     """Dynamic fields from the column `facts`, without those that are made anew for filters.
 
     Args:
@@ -221,50 +227,50 @@ def _parsed_facts(text: str, *, ignore_tags: bool = False) -> dict[str, Any]:
         if "\\u" in text:
             json.dumps(facts, ensure_ascii=False).encode()
     except RecursionError:
-        raise _UnusableError(BAD_FACTS, "nested too deeply") from None
+        raise _RejectedError(BAD_FACTS, "nested too deeply") from None
     except UnicodeEncodeError:
-        raise _UnusableError(BAD_FACTS, "half a character, such as \\ud800") from None
+        raise _RejectedError(BAD_FACTS, "half a character, such as \\ud800") from None
     except ValueError as error:
-        raise _UnusableError(BAD_FACTS, f"no JSON: {error}") from None
+        raise _RejectedError(BAD_FACTS, f"no JSON: {error}") from None
     if not isinstance(facts, dict):
-        raise _UnusableError(BAD_FACTS, "no JSON object")
-    for name in (*FOR_FILTERS, *(("tags",) if ignore_tags else ())):
+        raise _RejectedError(BAD_FACTS, "no JSON object")
+    for name in (*DERIVED_FIELDS, *(("tags",) if ignore_tags else ())):
         facts.pop(name, None)
-    if clash := _FIXED & facts.keys():
-        raise _UnusableError(BAD_FACTS, f"{', '.join(sorted(clash))}: a column has that name")
-    _check_kinds(facts)
+    if conflicts := _FIXED_NAMES & facts.keys():
+        raise _RejectedError(BAD_FACTS, f"{', '.join(sorted(conflicts))}: a column has that name")
+    _check_types(facts)
     if len(text) * 4 > _MAX_FACTS_BYTES // 2:
-        size = len(json.dumps(with_words(facts), ensure_ascii=False).encode())
+        size = len(json.dumps(with_derived_fields(facts), ensure_ascii=False).encode())
         if size > _MAX_FACTS_BYTES:
-            raise _UnusableError(BAD_FACTS, f"over {_MAX_FACTS_BYTES} bytes")
+            raise _RejectedError(BAD_FACTS, f"over {_MAX_FACTS_BYTES} bytes")
     return facts
 
 
-def _check_kinds(facts: Mapping[str, Any]) -> None:
+def _check_types(facts: Mapping[str, Any]) -> None:
     """Raises _UnusableError when a field that searches and views know is of another kind."""
     for name in _TEXT_FACTS:
         if name in facts and not isinstance(facts[name], str):
-            raise _UnusableError(BAD_FACTS, f"{name} must be a text")
+            raise _RejectedError(BAD_FACTS, f"{name} must be a text")
     for name in _NUMBER_FACTS:
         if name in facts and (isinstance(facts[name], bool | str | list | dict | None)):
-            raise _UnusableError(BAD_FACTS, f"{name} must be a number")
+            raise _RejectedError(BAD_FACTS, f"{name} must be a number")
     for name in _LIST_FACTS:
         if name in facts:
-            _checked_list(name, facts[name])
+            _check_list(name, facts[name])
 
 
-def _checked_list(name: str, values: Any) -> list[str]:
+def _check_list(name: str, values: Any) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise _UnusableError(BAD_FACTS, f"{name} must be a list of texts")
+        raise _RejectedError(BAD_FACTS, f"{name} must be a list of texts")
     if name == "tags":
         for tag in values:
-            if problem := _problem_of_tag(tag):
-                raise _UnusableError(BAD_FACTS, problem)
+            if problem := _tag_error(tag):
+                raise _RejectedError(BAD_FACTS, problem)
     return values
 
 
 @lru_cache(4096)
-def _problem_of_tag(tag: str) -> str:
+def _tag_error(tag: str) -> str:
     try:
         check_tag(tag, "tags")
     except UsageError as error:
@@ -272,22 +278,24 @@ def _problem_of_tag(tag: str) -> str:
     return ""
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{text} is too large")
     return number
 
 
-def _int64(text: str) -> int:
+def _parse_int(text: str) -> int:
     number = int(text)
-    if not _INT64[0] <= number <= _INT64[1]:
+    if not _INT64_RANGE[0] <= number <= _INT64_RANGE[1]:
         raise ValueError(f"{text[:30]} is too large")
     return number
 
 
-def _refuse(name: str) -> NoReturn:
+def _parse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-_DECODER = json.JSONDecoder(parse_float=_finite, parse_int=_int64, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(
+    parse_float=_parse_float, parse_int=_parse_int, parse_constant=_parse_constant
+)

@@ -10,10 +10,10 @@ from typing import Self
 
 _WRITE_BYTES = 64 << 20
 _ROW_BYTES = 1500
-_LONGEST_WAIT = 2.0
+_MAX_WAIT_SECONDS = 2.0
 
 
-class Pace:
+class FlushTimer:
     """Tells when rows should be written: many at once, as each write has its price, but none waits
     for long.
 
@@ -24,19 +24,21 @@ class Pace:
     """
 
     def __init__(self, dimension: int) -> None:
-        self._most = max(1, _WRITE_BYTES // (4 * dimension + _ROW_BYTES))
-        self._last = time.monotonic()
+        self._max_waiting = max(1, _WRITE_BYTES // (4 * dimension + _ROW_BYTES))
+        self._last_flush = time.monotonic()
 
     def is_due(self, waiting: int) -> bool:
         """Whether so many rows that wait should be written."""
-        return waiting >= self._most or time.monotonic() - self._last > _LONGEST_WAIT
+        return (
+            waiting >= self._max_waiting or time.monotonic() - self._last_flush > _MAX_WAIT_SECONDS
+        )
 
-    def written(self) -> None:
+    def restart(self) -> None:
         """They are on their way."""
-        self._last = time.monotonic()
+        self._last_flush = time.monotonic()
 
 
-class Writer:
+class BackgroundWriter:
     """One thread that writes while the caller reads on; one write waits at most.
 
     A context manager: what was given to it is written at its end, unless something failed.
@@ -44,7 +46,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transfer")
-        self._last: Future[None] | None = None
+        self._last_flush: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +56,7 @@ class Writer:
     ) -> None:
         try:
             if kind is None:
-                self._settle()
+                self._wait_for_last()
         finally:
             self._thread.shutdown()
 
@@ -64,10 +66,10 @@ class Writer:
         Raises:
             ClipstackError: the write before failed.
         """
-        self._settle()
-        self._last = self._thread.submit(write)
+        self._wait_for_last()
+        self._last_flush = self._thread.submit(write)
 
-    def _settle(self) -> None:
-        last, self._last = self._last, None
-        if last is not None:
-            last.result()
+    def _wait_for_last(self) -> None:
+        write, self._last_flush = self._last_flush, None
+        if write is not None:
+            write.result()

@@ -22,7 +22,7 @@ from clipstack.index.filters.syntax import (
     Like,
     Not,
     Or,
-    under,
+    below_folder,
 )
 from clipstack.index.filters.to_milvus import literal, to_milvus
 from clipstack.index.schema import Row
@@ -154,9 +154,9 @@ def test_texts_can_not_leave_their_quotes() -> None:
 
 def test_folders_with_odd_names() -> None:
     for folder in ("/a", 'q"uote', "/new\nline", "/back\\", "/50%", "/émoji 😀"):
-        assert parse(to_milvus(under(folder))) == under(folder)
+        assert parse(to_milvus(below_folder(folder))) == below_folder(folder)
 
 
 def test_what_is_not_unicode() -> None:
     with pytest.raises(UsageError, match="UTF-8"):
-        to_milvus(under("/\udc80"))
+        to_milvus(below_folder("/\udc80"))

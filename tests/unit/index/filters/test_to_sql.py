@@ -9,10 +9,9 @@ import pytest
 
 from clipstack.errors import UsageError
 from clipstack.index.filters.parse import parse
-from clipstack.index.filters.syntax import Compare, Expression, Field, In, Like, Or, under
+from clipstack.index.filters.syntax import Compare, Expression, Field, In, Like, Or, below_folder
 from clipstack.index.filters.to_sql import to_sql
-from clipstack.index.local import rows as stored
-from clipstack.index.local import schema
+from clipstack.index.local import row_table, schema
 from clipstack.index.schema import Row
 from tests.filters_and_rows import filters, is_true, rows
 from tests.material import row
@@ -28,15 +27,15 @@ def database() -> Iterator[sqlite3.Connection]:
 
 
 def filled(connection: sqlite3.Connection, rows: list[Row]) -> sqlite3.Connection:
-    for statement in schema.create(1):
+    for statement in schema.create_statements(1):
         connection.execute(statement)
-    stored.insert(connection, 1, enumerate(rows), version=1)
+    row_table.insert(connection, 1, enumerate(rows), version=1)
     return connection
 
 
 def select(database: sqlite3.Connection, filter: Expression) -> set[str]:
-    condition, parameters = to_sql(filter, schema.words_of(1))
-    query = f"SELECT path FROM {schema.rows_of(1)} WHERE {condition}"
+    condition, parameters = to_sql(filter, schema.words_table(1))
+    query = f"SELECT path FROM {schema.rows_table(1)} WHERE {condition}"
     return {path for (path,) in database.execute(query, parameters)}
 
 
@@ -102,7 +101,7 @@ def test_under_means_below_and_nothing_else(folder: str) -> None:
         inside, outside = inside | (outside - {"relative"}), {"relative"}
     with sqlite3.connect(":memory:") as connection:
         table = filled(connection, [row(path, [0]) for path in inside | outside])
-        assert select(table, under(folder)) == inside
+        assert select(table, below_folder(folder)) == inside
     connection.close()
 
 
@@ -147,15 +146,15 @@ def test_values_are_never_part_of_the_sql() -> None:
     ],
 )
 def test_indexes_are_used(database: sqlite3.Connection, text: str, index: str) -> None:
-    condition, parameters = to_sql(parse(text), schema.words_of(1))
-    query = f"EXPLAIN QUERY PLAN SELECT slot FROM {schema.rows_of(1)} WHERE {condition}"
+    condition, parameters = to_sql(parse(text), schema.words_table(1))
+    query = f"EXPLAIN QUERY PLAN SELECT slot FROM {schema.rows_table(1)} WHERE {condition}"
     plan = [detail for *_, detail in database.execute(query, parameters)]
     assert any(index in detail for detail in plan), plan
 
 
 def test_sizes_dates_and_places_are_read_from_the_index_alone(database: sqlite3.Connection) -> None:
     text = "width >= 96 and size > 1 and lat >= 3.5 and not (lon > 4) and format == 'PNG'"
-    condition, parameters = to_sql(parse(text), schema.words_of(1))
-    query = f"EXPLAIN QUERY PLAN SELECT slot FROM {schema.rows_of(1)} WHERE {condition}"
+    condition, parameters = to_sql(parse(text), schema.words_table(1))
+    query = f"EXPLAIN QUERY PLAN SELECT slot FROM {schema.rows_table(1)} WHERE {condition}"
     plan = [detail for *_, detail in database.execute(query, parameters)]
     assert any("USING COVERING INDEX" in detail for detail in plan), plan

@@ -15,11 +15,12 @@ import pytest
 from clipstack.index.base import Collection, Hit
 from clipstack.index.filters.parse import parse
 from clipstack.index.local.index import LocalIndex
-from clipstack.index.local.integrity import check
+from clipstack.index.local.integrity import check_database
 from clipstack.index.schema import Row, row_id
 from tests.faults.workload import row_of, vector_of
 from tests.local_index import in_process
 from tests.material import Model, draw
+from tests.notes import Notes
 from tests.running import process
 
 DIMENSION = 4
@@ -79,8 +80,8 @@ def search(path: str, seed: str) -> None:
     rng = np.random.default_rng(int(seed))
     searches = 0
     with LocalIndex(Path(path), wait=60) as index:
-        notes: list[str] = []
-        collection = index.collection("images", note=notes.append)
+        notes = Notes()
+        collection = index.collection("images", events=notes)
         while not Path(path).with_name("done").exists():
             queries = rng.standard_normal((3, DIMENSION)).astype(np.float32)
             limit = int(rng.integers(1, 200))
@@ -92,7 +93,7 @@ def search(path: str, seed: str) -> None:
             searches += 4
             if searches % 40 == 0:
                 require_readable(collection)
-        assert not notes, notes
+        assert not notes.texts, notes.texts
     print(searches)
 
 
@@ -125,7 +126,7 @@ def require_readable(collection: Collection) -> None:
     vectors = collection.vectors([row_id(path) for path in STEADY])
     assert len(vectors) == len(STEADY)
     assert len(collection.sample(100)) == 100
-    assert len(collection.known([row_id(path) for path in STEADY])) == len(STEADY)
+    assert len(collection.file_signatures([row_id(path) for path in STEADY])) == len(STEADY)
 
 
 def test_searches_beside_writers_and_compactions(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_searches_beside_writers_and_compactions(tmp_path: Path) -> None:
         assert {row.path: row.size for row in rows} == written | dict.fromkeys(STEADY, 0)
         assert index.collection("images").count() == len(rows)
         index.compact("images", wait=True)
-    assert {finding.level for finding in check(path)} == {"ok"}
+    assert {finding.level for finding in check_database(path)} == {"ok"}
 
 
 def make(path: str, name: str) -> None:
@@ -175,7 +176,7 @@ def test_a_database_made_by_several_at_once(
     with LocalIndex(path, wait=1) as index:
         assert index.names() == names
         assert [index.collection(name).count() for name in names] == [1] * len(names)
-    assert {finding.level for finding in check(path)} == {"ok"}
+    assert {finding.level for finding in check_database(path)} == {"ok"}
 
 
 def test_two_imports_at_once_beside_searches(tmp_path: Path) -> None:
@@ -203,4 +204,4 @@ def test_two_imports_at_once_beside_searches(tmp_path: Path) -> None:
     assert 0 in answers
     with LocalIndex(database, wait=1) as index:
         assert index.collection("images").count() == 300
-    assert {finding.level for finding in check(database)} == {"ok"}
+    assert {finding.level for finding in check_database(database)} == {"ok"}

@@ -20,7 +20,7 @@ import pytest
 
 from clipstack.errors import ClipstackError
 from clipstack.index.local.index import LocalIndex
-from clipstack.index.local.integrity import check
+from clipstack.index.local.integrity import check_database
 from tests.local_index import fill, findable, in_process, numbered
 from tests.material import draw
 from tests.namespaces import read_only, without_rights
@@ -70,7 +70,7 @@ def look(database: Path) -> None:
                 work()
             except ClipstackError as error:
                 print(error.message.removeprefix(str(database)), "|", error.hint)
-    print([finding.text for finding in check(database) if finding.level == "fail"])
+    print([finding.text for finding in check_database(database) if finding.level == "fail"])
 
 
 @pytest.fixture

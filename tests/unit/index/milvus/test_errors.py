@@ -9,7 +9,7 @@ from pymilvus.exceptions import MilvusException
 from clipstack.errors import ExitCode
 from clipstack.index.milvus import errors
 
-WHERE = "http://milvus:19530"
+ADDRESS = "http://milvus:19530"
 
 
 class Rpc(grpc.RpcError):
@@ -47,11 +47,11 @@ class Rpc(grpc.RpcError):
     ],
 )
 def test_what_passes(error: Exception, words: str, code: int) -> None:
-    fault = errors.of(error, WHERE)
-    assert fault is not None
-    assert fault.passing
-    assert words in fault.error.message
-    assert fault.error.code == code
+    failure = errors.translate_error(error, ADDRESS)
+    assert failure is not None
+    assert failure.is_transient
+    assert words in failure.error.message
+    assert failure.error.code == code
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_what_passes(error: Exception, words: str, code: int) -> None:
     ],
 )
 def test_what_does_not(error: Exception, words: str, code: int) -> None:
-    fault = errors.of(error, WHERE)
-    assert fault is not None
-    assert words in fault.error.message
-    assert fault.error.code == ExitCode(code)
-    assert not fault.passing
+    failure = errors.translate_error(error, ADDRESS)
+    assert failure is not None
+    assert words in failure.error.message
+    assert failure.error.code == ExitCode(code)
+    assert not failure.is_transient
 
 
 @pytest.mark.parametrize(
@@ -96,21 +96,21 @@ def test_what_does_not(error: Exception, words: str, code: int) -> None:
     ],
 )
 def test_a_bad_filter_is_no_outage(text: str, said: str) -> None:
-    fault = errors.of(MilvusException(65535, text), WHERE)
-    assert fault is not None
-    assert not fault.passing
-    assert fault.error.code == ExitCode.USAGE
-    assert fault.error.message.startswith("this Milvus does not take the filter: ")
-    assert said in fault.error.message
-    assert ".cpp" not in fault.error.message
+    failure = errors.translate_error(MilvusException(65535, text), ADDRESS)
+    assert failure is not None
+    assert not failure.is_transient
+    assert failure.error.code == ExitCode.USAGE
+    assert failure.error.message.startswith("this Milvus does not take the filter: ")
+    assert said in failure.error.message
+    assert ".cpp" not in failure.error.message
 
 
 def test_a_stack_trace_of_milvus_is_left_out() -> None:
-    said = "nlist out of range: [1, 65536]: stack trace: /go/src/a.go:1\n/go/src/b.go:2"
-    fault = errors.of(MilvusException(65535, said), WHERE)
-    assert fault is not None
-    assert fault.error.message == "Milvus answered: nlist out of range: [1, 65536] (code 65535)"
+    message = "nlist out of range: [1, 65536]: stack trace: /go/src/a.go:1\n/go/src/b.go:2"
+    failure = errors.translate_error(MilvusException(65535, message), ADDRESS)
+    assert failure is not None
+    assert failure.error.message == "Milvus answered: nlist out of range: [1, 65536] (code 65535)"
 
 
 def test_other_errors_are_not_milvus() -> None:
-    assert errors.of(ValueError("no"), WHERE) is None
+    assert errors.translate_error(ValueError("no"), ADDRESS) is None

@@ -13,7 +13,7 @@ import pytest
 from clipstack.errors import ClipstackError
 from clipstack.index.local import schema
 from clipstack.index.local.index import LocalIndex
-from clipstack.index.local.integrity import check
+from clipstack.index.local.integrity import check_database
 from tests.local_index import ROWS, fill, findable
 
 
@@ -25,7 +25,7 @@ class TestSqliteFile:
         """The error of opening the database, which `check` reports, too."""
         with pytest.raises(ClipstackError) as raised:
             LocalIndex(path, wait=1)
-        (finding,) = check(path)
+        (finding,) = check_database(path)
         assert (finding.level, finding.text) == ("fail", raised.value.message)
         assert finding.fix == raised.value.hint
         assert str(path) in raised.value.message
@@ -40,7 +40,7 @@ class TestSqliteFile:
         os.truncate(database, database.stat().st_size // 2)
         with pytest.raises(ClipstackError, match="damaged"):
             LocalIndex(database, wait=1)
-        (finding,) = [found for found in check(database) if found.level == "fail"]
+        (finding,) = [found for found in check_database(database) if found.level == "fail"]
         assert "damaged" in finding.text
         assert finding.fix
 
@@ -49,7 +49,7 @@ class TestSqliteFile:
         with database.open("r+b") as opened:
             opened.seek(4096 * (pages // 2))
             opened.write(random.Random(1).randbytes(4096 * (pages - pages // 2)))
-        findings = [found for found in check(database) if found.level == "fail"]
+        findings = [found for found in check_database(database) if found.level == "fail"]
         assert findings
         assert all(found.fix for found in findings)
         with LocalIndex(database, wait=1) as index, pytest.raises(ClipstackError):
@@ -63,10 +63,10 @@ class TestSqliteFile:
     def test_empty(self, tmp_path: Path) -> None:
         path = tmp_path / "some.db"
         path.touch()
-        (finding,) = check(path)
+        (finding,) = check_database(path)
         assert (finding.level, "nothing is imported" in finding.text) == ("ok", True)
         fill(path)
-        assert {found.level for found in check(path)} == {"ok"}
+        assert {found.level for found in check_database(path)} == {"ok"}
 
     def test_of_another_program(self, tmp_path: Path) -> None:
         path = tmp_path / "some.db"

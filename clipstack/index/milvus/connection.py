@@ -28,9 +28,9 @@ class Tls:
     """Files for TLS, "" for those not needed.
 
     Attributes:
-        ca: of the authority that signed the server's certificate.
-        cert, key: this client's own, where the server asks for one.
-        server_name: the name in the server's certificate, where it is not the address.
+        ca: certificate of the authority that signed the server's certificate.
+        cert, key: this client's own, if the server requires one.
+        server_name: the name in the server's certificate, if it differs from the address.
     """
 
     ca: str = ""
@@ -39,34 +39,37 @@ class Tls:
     server_name: str = ""
 
     @classmethod
-    def of(cls, settings: Settings) -> Tls:
-        """As the settings name them."""
+    def from_settings(cls, settings: Settings) -> Tls:
+        """The files that the settings name."""
         return cls(settings.tls_ca, settings.tls_cert, settings.tls_key, settings.tls_server_name)
 
     def options(self) -> dict[str, Any]:
-        """As MilvusClient takes them.
+        """Keyword arguments for MilvusClient.
 
         Raises:
-            UsageError: one of the files is not there.
+            UsageError: one of the files does not exist.
         """
         for path in (self.ca, self.cert, self.key):
             if path and not Path(path).is_file():
                 raise UsageError(f"{path}: there is no such file, and TLS needs it")
         if self.cert:
-            named = {
+            options = {
                 "ca_pem_path": self.ca,
                 "client_pem_path": self.cert,
                 "client_key_path": self.key,
             }
         else:
-            named = {"server_pem_path": self.ca} if self.ca else {}
-        return named | ({"server_name": self.server_name} if self.server_name else {})
+            options = {"server_pem_path": self.ca} if self.ca else {}
+        return options | ({"server_name": self.server_name} if self.server_name else {})
 
 
-class Server(AbstractContextManager["Server"]):
-    """A client on a Milvus server, until it is closed.
+class MilvusConnection(AbstractContextManager["MilvusConnection"]):
+    """A connection to a Milvus server, open until `close`.
 
-    Use as a context manager. `client` has the methods of a pymilvus MilvusClient.
+    Use as a context manager.
+
+    Attributes:
+        client: has the methods of a pymilvus MilvusClient.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class Server(AbstractContextManager["Server"]):
         database: str = "",
         tls: Tls | None = None,
         wait: float,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         """Connect.
 
@@ -85,21 +88,21 @@ class Server(AbstractContextManager["Server"]):
             uri: http://host:port, or https:// for TLS.
             token: user:password or an API key, "" for none.
             database: of that server; "" for its default.
-            wait: seconds to go on trying while it does not answer.
-            patience: for when it goes away later; `wait` by default.
+            wait: seconds to retry while the server does not answer.
+            retry_policy: for a server that becomes unavailable later; `wait` by default.
 
         Raises:
-            UsageError: the address is none, or a TLS file is not there.
-            NotFoundError: it has no such database.
-            UnreachableError: nothing answers, or it refuses the token.
+            UsageError: the address is invalid, or a TLS file does not exist.
+            NotFoundError: the server has no such database.
+            UnreachableError: the server does not answer, or refuses the token.
         """
-        checked(uri)
+        parse_uri(uri)
         self.uri = uri
         options = (tls or Tls()).options()
         connected = _connect(self.uri, token, database, options, wait)
-        self.client = Client(connected, self.uri, patience or RetryPolicy(wait))
-        if patience:
-            self.client.cut_off_after(patience.stop)
+        self.client = Client(connected, self.uri, retry_policy or RetryPolicy(wait))
+        if retry_policy:
+            self.client.close_after(retry_policy.stop)
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -110,11 +113,11 @@ class Server(AbstractContextManager["Server"]):
             self.client.close()
 
 
-def checked(uri: str) -> SplitResult:
+def parse_uri(uri: str) -> SplitResult:
     """The parts of a server's address.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is invalid.
     """
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https", "tcp") or not parts.hostname:
@@ -128,8 +131,8 @@ def checked(uri: str) -> SplitResult:
 def _connect(uri: str, token: str, database: str, tls: dict[str, Any], wait: float) -> MilvusClient:
     from pymilvus import MilvusClient
 
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # errors are told by `faults`
-    until = time.monotonic() + wait
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # its errors are raised, not logged
+    deadline = time.monotonic() + wait
     while True:
         try:
             client = MilvusClient(
@@ -138,19 +141,19 @@ def _connect(uri: str, token: str, database: str, tls: dict[str, Any], wait: flo
                 db_name=database,
                 timeout=_CONNECT_SECONDS,
                 grpc_options=grpc_options(),
-                # A shared one would be kept, and found again whatever the TLS options are.
+                # pymilvus would reuse a shared connection, even with other TLS options.
                 dedicated=True,
                 **tls,
             )
             client.list_collections(retry_times=0)
             return client
         except Exception as error:
-            fault = errors.of(error, uri)
-            if fault is None:
+            failure = errors.translate_error(error, uri)
+            if failure is None:
                 raise
-            if not fault.passing:
-                raise fault.error from None
-            if time.monotonic() >= until:
+            if not failure.is_transient:
+                raise failure.error from None
+            if time.monotonic() >= deadline:
                 hint = "`clipstack health` says more; `clipstack up` starts the stack."
-                raise UnreachableError(fault.error.message, hint=hint) from None
+                raise UnreachableError(failure.error.message, hint=hint) from None
             time.sleep(0.5)

@@ -14,13 +14,14 @@ import pytest
 
 from clipstack.errors import ClipstackError
 from clipstack.index.filters.parse import parse
-from clipstack.index.local import search
+from clipstack.index.local import exact_search
 from clipstack.index.local.index import LocalIndex
-from clipstack.index.local.integrity import check
+from clipstack.index.local.integrity import check_database
 from clipstack.index.schema import row_id
 from tests.faults.workload import vector_of
 from tests.local_index import DIMENSION, ROWS, findable, numbered, vectors_file
 from tests.material import Model
+from tests.notes import Notes
 from tests.running import Cli, Ran
 
 SLOT = 4 * (DIMENSION + 2)
@@ -76,21 +77,21 @@ DAMAGES = (cut_off, overwrite, flip, swap, lose, empty)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_whole_is_found(database: Path, damage: Callable[[Path], set[int]]) -> None:
     whole = damage(vectors_file(database))
-    notes: list[str] = []
+    notes = Notes()
     with LocalIndex(database, wait=1) as index:
-        collection = index.collection("images", note=notes.append)
+        collection = index.collection("images", events=notes)
         collection.prepare()
         nearest = vector_of("/0", 0, DIMENSION)[None]
         hits = collection.search(nearest, limit=ROWS)[0]
         assert {hit.path for hit in hits} == {f"/{number}" for number in whole}
         assert all(-1.001 <= hit.score <= 1.001 for hit in hits)
-        assert len(notes) == 1
-        assert "clipstack doctor" in notes[0]
+        assert len(notes.texts) == 1
+        assert "clipstack doctor" in notes.texts[0]
         if whole:
             assert findable(collection, whole) == whole
         filtered = collection.search(nearest, limit=ROWS, filter=parse("width > 1"))[0]
         assert [hit.path for hit in filtered] == [hit.path for hit in hits]
-        assert len(notes) == 1, "told again"
+        assert len(notes.texts) == 1, "told again"
         ids = [row_id(f"/{number}") for number in range(ROWS)]
         vectors = collection.vectors(ids)
         assert vectors.keys() == {row_id(f"/{number}") for number in whole}
@@ -100,7 +101,9 @@ def test_what_is_whole_is_found(database: Path, damage: Callable[[Path], set[int
         assert len(collection.sample(ROWS)) == len(whole)
         exported = {row.path for batch in collection.rows() for row in batch}
         assert exported == {f"/{number}" for number in whole}
-        assert notes[1:] == [f"{ROWS - len(whole)} rows are left out: their vectors are damaged."]
+        assert notes.texts[1:] == [
+            f"{ROWS - len(whole)} rows are left out: their vectors are damaged."
+        ]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -111,15 +114,15 @@ def test_compaction_and_another_import_heal(
     with LocalIndex(database, wait=1) as index:
         compacted = index.compact("images", wait=True)
         assert compacted.lost == ROWS - len(whole)
-        notes: list[str] = []
-        collection = index.collection("images", note=notes.append)
+        notes = Notes()
+        collection = index.collection("images", events=notes)
         assert collection.count() == len(whole)
         missing = [numbered(number) for number in range(ROWS) if number not in whole]
-        assert not collection.known([row.id for row in missing])
+        assert not collection.file_signatures([row.id for row in missing])
         collection.upsert(missing)
         assert findable(collection, range(ROWS)) == set(range(ROWS))
-        assert not notes
-    assert {found.level for found in check(database)} == {"ok"}
+        assert not notes.texts
+    assert {found.level for found in check_database(database)} == {"ok"}
 
 
 @pytest.mark.parametrize("damage", [cut_off, overwrite, flip, empty])
@@ -143,7 +146,7 @@ def test_more_damage_than_a_search_can_pass_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By L2, zeros are nearer than most: they hide what is whole."""
-    monkeypatch.setattr(search, "_EXTRA", (0, 4))
+    monkeypatch.setattr(exact_search, "_EXTRA_CANDIDATES", (0, 4))
     path = tmp_path / "some.db"
     with LocalIndex(path, wait=1, create=True) as index:
         index.create("images", Model(dimension=DIMENSION), "L2")
@@ -163,7 +166,7 @@ def test_an_import_brings_back_what_was_cut_off(database: Path) -> None:
     with LocalIndex(database, wait=1) as index:
         collection = index.collection("images")
         rows = [numbered(number) for number in range(ROWS)]
-        known = collection.known([row.id for row in rows])
+        known = collection.file_signatures([row.id for row in rows])
         assert known.keys() == {row_id(f"/{number}") for number in whole}
         collection.upsert([row for row in rows if row.id not in known])
         assert collection.count() == ROWS
@@ -184,12 +187,12 @@ def test_lost_vectors_take_no_rows(database: Path) -> None:
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_check_counts_what_is_lost(database: Path, damage: Callable[[Path], set[int]]) -> None:
-    assert [found.text for found in check(database) if "rows" in found.text] == [
+    assert [found.text for found in check_database(database) if "rows" in found.text] == [
         f"{ROWS} rows, all with their vectors"
     ]
     file = vectors_file(database)
     whole = damage(file)
-    (finding,) = [found for found in check(database) if found.level != "ok"]
+    (finding,) = [found for found in check_database(database) if found.level != "ok"]
     assert (finding.level, finding.subject) == ("fail", "collection images")
     lost = "none of its 200" if damage is lose else f"{ROWS - len(whole)} of its 200"
     assert lost in finding.text
@@ -202,7 +205,7 @@ def test_check_finds_files_that_belong_to_nothing(database: Path) -> None:
     file.with_name("1-0.f32").write_bytes(b"x" * 2_000_000)
     file.with_name("1-2.f32").write_bytes(b"")  # a compaction may be making it
     file.with_name("my own.f32").write_bytes(b"")
-    (finding,) = [found for found in check(database) if found.level != "ok"]
+    (finding,) = [found for found in check_database(database) if found.level != "ok"]
     assert (finding.level, finding.subject) == ("warn", "leftovers")
     assert "1 files" in finding.text
     assert "2.0 MB" in finding.text
@@ -214,7 +217,7 @@ def test_check_finds_files_that_belong_to_nothing(database: Path) -> None:
         "1-2.f32",
         "my own.f32",
     ]
-    assert {found.level for found in check(database)} == {"ok"}
+    assert {found.level for found in check_database(database)} == {"ok"}
 
 
 def test_a_compaction_goes_on_after_one_that_was_ended(database: Path) -> None:
@@ -228,19 +231,19 @@ def test_a_compaction_goes_on_after_one_that_was_ended(database: Path) -> None:
 
 
 def test_check_says_what_there_was_no_time_for(database: Path) -> None:
-    texts = {finding.subject: finding.text for finding in check(database, seconds=0)}
+    texts = {finding.subject: finding.text for finding in check_database(database, seconds=0)}
     assert "no time to look at all" in texts["collection images"]
     assert f"{ROWS} rows" in texts["collection images"]
-    assert f"{ROWS} rows, all with their vectors" in [one.text for one in check(database)]
+    assert f"{ROWS} rows, all with their vectors" in [one.text for one in check_database(database)]
     left = cut_off(vectors_file(database))
-    texts = {finding.subject: finding.text for finding in check(database, seconds=0)}
+    texts = {finding.subject: finding.text for finding in check_database(database, seconds=0)}
     assert f"{ROWS - len(left)} of its {ROWS} rows" in texts["collection images"]
 
 
 def test_a_wrong_counter(database: Path) -> None:
     with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("UPDATE collections SET row_count = 7")
-    (finding,) = [found for found in check(database) if found.level != "ok"]
+    (finding,) = [found for found in check_database(database) if found.level != "ok"]
     assert "counts 7 rows, but has 200" in finding.text
     with LocalIndex(database, wait=1) as index:
         index.compact("images", wait=True)

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipstack.errors import NotFoundError, UsageError
+from clipstack.events import Events
 from clipstack.index.base import Collection
 from clipstack.index.connect import connect
 from clipstack.index.schema import CollectionInfo, Row
 from clipstack.index.transfer import exchange_files
-from clipstack.index.transfer.events import Events
-from clipstack.index.transfer.exchange_format import rows_at_once
+from clipstack.index.transfer.exchange_format import rows_per_batch
 from clipstack.retry import InterruptError, RetryPolicy, deferred_sigint
 from clipstack.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportResult:
     """What was written.
 
     Attributes:
@@ -43,7 +43,7 @@ def check(file: str) -> None:
         NotFoundError: there is no such folder to write it to.
         PrerequisiteError: what writes such files is not installed.
     """
-    exchange_files.check_kind(file)
+    exchange_files.check_suffix(file)
     folder = Path(file).absolute().parent
     if Path(file).is_dir():
         raise UsageError(f"{file}: is a folder", hint="Name a file in it.")
@@ -51,7 +51,7 @@ def check(file: str) -> None:
         raise NotFoundError(f"there is no folder {folder}", hint=f"Make it: mkdir -p {folder}")
 
 
-def export(settings: Settings, name: str, file: str, events: Events) -> Exported:
+def export(settings: Settings, name: str, file: str, events: Events) -> ExportResult:
     """Write every row of a collection to `file`, in place of what is there.
 
     Raises:
@@ -60,31 +60,32 @@ def export(settings: Settings, name: str, file: str, events: Events) -> Exported
         Interrupted: by Ctrl-C; what was there stays.
     """
     started = time.monotonic()
-    patience = RetryPolicy(settings.patience, events)
-    with deferred_sigint(patience.stop), connect(settings, patience=patience) as index:
-        collection = index.collection(name, patience=settings.patience, note=events.note)
+    retry_policy = RetryPolicy(settings.patience, events)
+    with deferred_sigint(retry_policy.stop), connect(settings, retry_policy=retry_policy) as index:
+        collection = index.collection(name, patience=settings.patience, events=events)
         info = collection.info
-        events.total = collection.count()
+        total = collection.count()
+        events.set_total(total)
         path = Path(file).absolute()
         rows = 0
-        with exchange_files.written(path, info, events.total) as sink:
-            for group in _groups(collection, rows_at_once(info.dimension)):
-                if patience.stop.is_set():
+        with exchange_files.create(path, info, total) as sink:
+            for batch in _batches(collection, rows_per_batch(info.dimension)):
+                if retry_policy.stop.is_set():
                     raise InterruptError
-                sink.write(group)
-                rows += len(group)
-                events.done(len(group))
+                sink.write(batch)
+                rows += len(batch)
+                events.advance(len(batch))
         size = os.stat(path).st_size  # noqa: PTH116
-    return Exported(info, file, rows, size, time.monotonic() - started)
+    return ExportResult(info, file, rows, size, time.monotonic() - started)
 
 
-def _groups(collection: Collection, size: int) -> Iterator[list[Row]]:
+def _batches(collection: Collection, size: int) -> Iterator[list[Row]]:
     """The rows, by ascending id, `size` at once."""
-    group: list[Row] = []
+    batch: list[Row] = []
     for rows in collection.rows():
-        group += rows
-        while len(group) >= size:
-            yield group[:size]
-            del group[:size]
-    if group:
-        yield group
+        batch += rows
+        while len(batch) >= size:
+            yield batch[:size]
+            del batch[:size]
+    if batch:
+        yield batch

@@ -13,7 +13,7 @@ import pytest
 from clipstack.index.local import database as local_database
 from clipstack.index.local import integrity as local_check
 from clipstack.index.local.index import LocalIndex
-from clipstack.index.local.integrity import Finding, check
+from clipstack.index.local.integrity import Finding, check_database
 from clipstack.index.schema import row_id
 from tests.local_index import fill, findable, in_process, numbered
 from tests.material import draw
@@ -35,7 +35,7 @@ def use(path: str) -> None:
         index.compact("images", wait=True)
         whole = set(range(20, ROWS + 30))
         print(findable(collection, whole) == whole, collection.count())
-    print({finding.level for finding in check(database)})
+    print({finding.level for finding in check_database(database)})
 
 
 def use_without_fcntl(path: str) -> None:
@@ -54,7 +54,7 @@ def test_without_fcntl(tmp_path: Path) -> None:
 def on_network(patch: pytest.MonkeyPatch, kind: str = "nfs4") -> None:
     """Let every folder lie on a network file system."""
     for module in (local_database, local_check):
-        patch.setattr(module, "network_type", lambda _: kind)
+        patch.setattr(module, "network_filesystem", lambda _: kind)
 
 
 def write_on_network(path: str) -> None:
@@ -81,7 +81,7 @@ def read_on_network(path: str) -> None:
 
 def journal(path: Path) -> Finding:
     """What `check` says of the journal."""
-    return next(finding for finding in check(path) if finding.subject == "journal")
+    return next(finding for finding in check_database(path) if finding.subject == "journal")
 
 
 class TestNetwork:

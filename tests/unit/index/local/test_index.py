@@ -10,7 +10,7 @@ import pytest
 from clipstack.index.base import Index
 from clipstack.index.local.index import LocalIndex
 from tests.index_contract.catalog import TestCatalog
-from tests.index_contract.filled import TestFilled
+from tests.index_contract.reading import TestFilled
 from tests.index_contract.scores import TestScores
 from tests.index_contract.writing import TestWriting
 
@@ -37,7 +37,7 @@ def shared_other(shared_path: Path, shared_index: Index) -> Iterator[Index]:
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
     with LocalIndex(tmp_path / "own.db", wait=60, create=True) as opened:
-        assert opened.where == str(tmp_path / "own.db")
+        assert opened.location == str(tmp_path / "own.db")
         yield opened
 
 

@@ -20,18 +20,18 @@ import numpy as np
 
 from clipstack.index.schema import CollectionInfo, Row
 from clipstack.index.transfer.exchange_format import (
+    INTEGERS,
     METADATA,
     TEXTS,
-    WHOLE_NUMBERS,
-    described,
-    facts_text,
+    facts_to_json,
+    info_to_json,
 )
 
 _COPY_BYTES = 4 << 20
-_LOCAL_HEADER = 30
+_LOCAL_HEADER_BYTES = 30
 """Bytes of a zip member's header before its name and extra fields. Source: APPNOTE.TXT 4.3.7."""
-_CRC_AT = 14
-_LENGTHS_AT = 26
+_CRC_OFFSET = 14
+_LENGTHS_OFFSET = 26
 
 
 class NpzSink:
@@ -45,13 +45,13 @@ class NpzSink:
 
     def __init__(self, path: Path, info: CollectionInfo, expected: int) -> None:
         self._dimension = info.dimension
-        self._expected = expected
+        self._expected_rows = expected
         self._rows = 0
         self._file = path.open("w+b")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
-        self._write_array(METADATA, np.array(described(info)))
-        self._numbers = {name: _spool(path.parent) for name in WHOLE_NUMBERS}
-        self._texts = {name: _Texts(path.parent) for name in (*TEXTS, "facts")}
+        self._write_array(METADATA, np.array(info_to_json(info)))
+        self._spools = {name: _spool(path.parent) for name in INTEGERS}
+        self._text_spools = {name: _TextSpool(path.parent) for name in (*TEXTS, "facts")}
         self._vector = zipfile.ZipInfo("vector.npy")  # stored: float32 can't be compressed
         self._vectors = self._zip.open(self._vector, "w", force_zip64=True)
         self._vectors.write(self._vector_header(expected))
@@ -60,25 +60,25 @@ class NpzSink:
         """Append rows."""
         self._rows += len(rows)
         self._vectors.write(np.concatenate([row.vector for row in rows]).astype("<f4").data)
-        for name, spool in self._numbers.items():
+        for name, spool in self._spools.items():
             spool.write(np.array([getattr(row, name) for row in rows], "<i8").tobytes())
         for name in TEXTS:
-            self._texts[name].write(getattr(row, name) for row in rows)
-        self._texts["facts"].write(facts_text(row.facts) or "" for row in rows)
+            self._text_spools[name].write(getattr(row, name) for row in rows)
+        self._text_spools["facts"].write(facts_to_json(row.facts) or "" for row in rows)
 
     def finish(self) -> None:
         """Write the other columns and the directory of the zip."""
         self._vectors.close()
-        if self._rows != self._expected:
-            self._correct_header()
-        for name, spool in self._numbers.items():
-            self._write_parts(name, "<i8", self._rows, _parts(spool))
+        if self._rows != self._expected_rows:
+            self._rewrite_header()
+        for name, spool in self._spools.items():
+            self._write_chunks(name, "<i8", self._rows, _chunks(spool))
         for name in TEXTS:
-            texts = self._texts[name]
-            self._write_parts(name, f"S{texts.longest}", self._rows, texts.padded())
-        facts = self._texts["facts"]
-        self._write_parts("facts", "u1", facts.size, _parts(facts.data))
-        self._write_parts("facts_offsets", "<i8", self._rows + 1, facts.offsets())
+            texts = self._text_spools[name]
+            self._write_chunks(name, f"S{texts.longest}", self._rows, texts.padded())
+        facts = self._text_spools["facts"]
+        self._write_chunks("facts", "u1", facts.size, _chunks(facts.data))
+        self._write_chunks("facts_offsets", "<i8", self._rows + 1, facts.offsets())
         self._zip.close()
         self._file.close()
 
@@ -89,44 +89,44 @@ class NpzSink:
             self._vectors.close()
         with contextlib.suppress(OSError):
             self._zip.close()
-        for file in (self._file, *self._numbers.values()):
+        for file in (self._file, *self._spools.values()):
             with contextlib.suppress(OSError):
                 file.close()
-        for texts in self._texts.values():
+        for texts in self._text_spools.values():
             texts.close()
 
     def _write_array(self, name: str, array: np.ndarray[Any, Any]) -> None:
         with self._zip.open(f"{name}.npy", "w") as member:
             np.lib.format.write_array(member, array, allow_pickle=False)
 
-    def _write_parts(self, name: str, kind: str, count: int, parts: Iterable[bytes]) -> None:
+    def _write_chunks(self, name: str, dtype: str, count: int, chunks: Iterable[bytes]) -> None:
         with self._zip.open(f"{name}.npy", "w", force_zip64=True) as member:
-            member.write(_header(kind, (count,)))
-            for part in parts:
-                member.write(part)
+            member.write(_header(dtype, (count,)))
+            for chunk in chunks:
+                member.write(chunk)
 
     def _vector_header(self, rows: int) -> bytes:
         return _header("<f4", (rows, self._dimension))
 
-    def _correct_header(self) -> None:
+    def _rewrite_header(self) -> None:
         """Put the number of rows there were into the header of the vectors, and its checksum into
         the zip. NumPy pads headers so that the number fits in, whatever it is."""
-        local = self._vector.header_offset
-        self._file.seek(local + _LENGTHS_AT)
-        start = local + _LOCAL_HEADER + sum(struct.unpack("<HH", self._file.read(4)))
+        member_offset = self._vector.header_offset
+        self._file.seek(member_offset + _LENGTHS_OFFSET)
+        start = member_offset + _LOCAL_HEADER_BYTES + sum(struct.unpack("<HH", self._file.read(4)))
         self._file.seek(start)
         self._file.write(self._vector_header(self._rows))
         self._file.seek(start)
-        checksum, left = 0, self._vector.file_size
-        while left:
-            data = self._file.read(min(left, _COPY_BYTES))
-            checksum, left = zlib.crc32(data, checksum), left - len(data)
+        checksum, remaining = 0, self._vector.file_size
+        while remaining:
+            data = self._file.read(min(remaining, _COPY_BYTES))
+            checksum, remaining = zlib.crc32(data, checksum), remaining - len(data)
         self._vector.CRC = checksum
-        self._file.seek(local + _CRC_AT)
+        self._file.seek(member_offset + _CRC_OFFSET)
         self._file.write(struct.pack("<L", checksum))
 
 
-class _Texts:
+class _TextSpool:
     """A column of texts in temporary files: their bytes, and the length of each."""
 
     def __init__(self, folder: Path) -> None:
@@ -146,17 +146,17 @@ class _Texts:
     def padded(self) -> Iterable[bytes]:
         """The texts, each filled up with zeros to the longest one."""
         self.data.seek(0)
-        at_once = max(1, _COPY_BYTES // self.longest)
-        for part in _parts(self._lengths, 4 * at_once):
-            texts = [self.data.read(length) for length in np.frombuffer(part, "<i4").tolist()]
+        chunk_size = max(1, _COPY_BYTES // self.longest)
+        for lengths in _chunks(self._lengths, 4 * chunk_size):
+            texts = [self.data.read(length) for length in np.frombuffer(lengths, "<i4").tolist()]
             yield np.array(texts, f"S{self.longest}").tobytes()
 
     def offsets(self) -> Iterable[bytes]:
         """Where each text begins, and where the last one ends."""
         end = 0
         yield np.zeros(1, "<i8").tobytes()
-        for part in _parts(self._lengths):
-            ends = end + np.cumsum(np.frombuffer(part, "<i4"), dtype=np.int64)
+        for lengths in _chunks(self._lengths):
+            ends = end + np.cumsum(np.frombuffer(lengths, "<i4"), dtype=np.int64)
             end = int(ends[-1])
             yield ends.astype("<i8").tobytes()
 
@@ -170,16 +170,16 @@ def _spool(folder: Path) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=folder)
 
 
-def _parts(file: IO[bytes], size: int = _COPY_BYTES) -> Iterable[bytes]:
+def _chunks(file: IO[bytes], size: int = _COPY_BYTES) -> Iterable[bytes]:
     file.seek(0)
-    while part := file.read(size):
-        yield part
+    while chunk := file.read(size):
+        yield chunk
 
 
-def _header(kind: str, shape: tuple[int, ...]) -> bytes:
+def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
     """The header of an .npy file."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        header, {"descr": kind, "fortran_order": False, "shape": shape}
+        header, {"descr": dtype, "fortran_order": False, "shape": shape}
     )
     return header.getvalue()

@@ -11,26 +11,26 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clipstack.errors import ClipstackError, UsageError
+from clipstack.events import Events
 from clipstack.index.base import Collection, Index
 from clipstack.index.connect import connect
 from clipstack.index.naming import check_name
 from clipstack.index.schema import CollectionInfo, Model, Row
 from clipstack.index.transfer import compatibility, exchange_files
-from clipstack.index.transfer.events import Events
-from clipstack.index.transfer.validation import Checker
-from clipstack.index.transfer.writer import Pace, Writer
+from clipstack.index.transfer.validation import RowValidator
+from clipstack.index.transfer.writer import BackgroundWriter, FlushTimer
 from clipstack.retry import InterruptError, RetryPolicy, deferred_sigint
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.index.transfer.exchange_format import Batch, Problem, Source
+    from clipstack.index.transfer.exchange_format import Batch, RowProblem, Source
 
-MOST_EXAMPLES = 100
-_STAYS = "What is imported stays; run the same command again to import all."
+MAX_EXAMPLES = 100
+_RESUME_HINT = "What is imported stays; run the same command again to import all."
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class RejectedRow:
     """A row that was not imported.
 
     Attributes:
@@ -47,7 +47,7 @@ class LeftOut:
 
 
 @dataclass(slots=True)
-class Loaded:
+class FileImportResult:
     """What an import of files did.
 
     Attributes:
@@ -63,13 +63,13 @@ class Loaded:
     created: bool
     imported: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    examples: list[LeftOut] = field(default_factory=list)
+    examples: list[RejectedRow] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
+class _FileSummary:
     """What files say before any row is read.
 
     Attributes:
@@ -81,18 +81,18 @@ class _Files:
 
     paths: list[str]
     rows: int
-    names: set[str]
-    described: tuple[str, CollectionInfo] | None
-    silent: str
+    collections: set[str]
+    labelled: tuple[str, CollectionInfo] | None
+    unlabelled: str
     dimensions: dict[int, str]
 
 
-def load(
+def import_files(
     settings: Settings,
     patterns: Sequence[str],
     named_model: Callable[[CollectionInfo | None], Model],
     events: Events,
-) -> Loaded:
+) -> FileImportResult:
     """Bring every row of exchange files into a collection, made when it does not exist.
 
     Args:
@@ -108,38 +108,41 @@ def load(
         ClipstackError: a file is damaged, or its vectors don't belong into the collection.
     """
     started = time.monotonic()
-    found = _look(exchange_files.expand(patterns), events)
-    name = _collection_name(settings, found)
-    if found.silent and settings.is_default("model"):
+    summary = _inspect(exchange_files.expand(patterns), events)
+    name = _collection_name(settings, summary)
+    if summary.unlabelled and settings.is_default("model"):
         raise UsageError(
-            f"{found.silent}: does not say whose vectors it holds",
+            f"{summary.unlabelled}: does not say whose vectors it holds",
             hint="Name the model that made them with --model NAME.",
         )
-    patience = RetryPolicy(settings.patience, events, hint=_STAYS)
-    with deferred_sigint(patience.stop), connect(settings, create=True, patience=patience) as index:
-        info = compatibility.existing(index, name)
-        model, metric = _checked(settings, found, info, named_model, events)
-        loaded = Loaded(
-            info or compatibility.created(index, settings, name, model, metric),
-            found.paths,
+    retry_policy = RetryPolicy(settings.patience, events, hint=_RESUME_HINT)
+    with (
+        deferred_sigint(retry_policy.stop),
+        connect(settings, create=True, retry_policy=retry_policy) as index,
+    ):
+        info = compatibility.find_collection(index, name)
+        model, metric = _resolve_model_and_metric(settings, summary, info, named_model, events)
+        result = FileImportResult(
+            info or compatibility.create_collection(index, settings, name, model, metric),
+            summary.paths,
             created=info is None,
         )
-        events.total = found.rows
+        events.set_total(summary.rows)
         with contextlib.suppress(InterruptError):
-            _load_all(settings, index, loaded, patience, events)
-    loaded.interrupted = patience.stop.is_set()
-    loaded.seconds = time.monotonic() - started
-    return loaded
+            _import_rows(settings, index, result, retry_policy, events)
+    result.interrupted = retry_policy.stop.is_set()
+    result.seconds = time.monotonic() - started
+    return result
 
 
-def _look(paths: list[str], events: Events) -> _Files:
+def _inspect(paths: list[str], events: Events) -> _FileSummary:
     """What the files say of themselves.
 
     Raises:
         ClipstackError: one is damaged, or they say that they hold vectors of different models.
     """
-    rows, silent, names = 0, "", set()
-    described: tuple[str, CollectionInfo] | None = None
+    rows, unlabelled, collections = 0, "", set()
+    labelled: tuple[str, CollectionInfo] | None = None
     dimensions: dict[int, str] = {}
     unused: dict[str, None] = {}
     for path in paths:
@@ -149,36 +152,36 @@ def _look(paths: list[str], events: Events) -> _Files:
             if source.dimension is not None:
                 dimensions.setdefault(source.dimension, path)
             if source.info is None:
-                silent = silent or path
+                unlabelled = unlabelled or path
                 continue
-            names.add(source.info.name)
-            described = described or (path, source.info)
-            if described[1].fingerprint != source.info.fingerprint:
+            collections.add(source.info.name)
+            labelled = labelled or (path, source.info)
+            if labelled[1].fingerprint != source.info.fingerprint:
                 raise ClipstackError(
-                    f"{described[0]} holds vectors of {described[1].model!r}, and {path} others, "
+                    f"{labelled[0]} holds vectors of {labelled[1].model!r}, and {path} others, "
                     f"of {source.info.model!r}",
                     hint="Import each into a collection of its own, with --collection NAME.",
                 )
     if unused:
         events.note(f"Columns that are not read: {', '.join(unused)}.")
-    return _Files(paths, rows, names, described, silent, dimensions)
+    return _FileSummary(paths, rows, collections, labelled, unlabelled, dimensions)
 
 
-def _collection_name(settings: Settings, found: _Files) -> str:
+def _collection_name(settings: Settings, summary: _FileSummary) -> str:
     """The collection that the user named, or else the one the rows come from."""
-    if not settings.is_default("collection") or not found.names:
+    if not settings.is_default("collection") or not summary.collections:
         return check_name(settings.collection)
-    if len(found.names) > 1:
+    if len(summary.collections) > 1:
         raise UsageError(
-            f"the files come from several collections: {', '.join(sorted(found.names))}",
+            f"the files come from several collections: {', '.join(sorted(summary.collections))}",
             hint="Name the one to import into with --collection NAME.",
         )
-    return check_name(*found.names)
+    return check_name(*summary.collections)
 
 
-def _checked(
+def _resolve_model_and_metric(
     settings: Settings,
-    found: _Files,
+    summary: _FileSummary,
     info: CollectionInfo | None,
     named_model: Callable[[CollectionInfo | None], Model],
     events: Events,
@@ -186,25 +189,27 @@ def _checked(
     """The model whose vectors the files hold, and the metric of a new collection for them."""
     model: Model | None = None
     metric = settings.metric
-    if found.described is not None:
-        path, description = found.described
-        model = compatibility.NamedModel.of(description)
+    if summary.labelled is not None:
+        path, info_from_json = summary.labelled
+        model = compatibility.NamedModel.from_info(info_from_json)
         if info is not None:
             compatibility.require_same_vectors(info, model, path)
-            if info.metric != description.metric:
-                events.note(f"{info.name} compares by {info.metric}, not by {description.metric}.")
+            if info.metric != info_from_json.metric:
+                events.note(
+                    f"{info.name} compares by {info.metric}, not by {info_from_json.metric}."
+                )
         if settings.origins.get("metric") != "--metric":
-            metric = description.metric
-    if found.silent or settings.origins.get("model") == "--model":
-        named = named_model(info)
-        if model is not None and named.fingerprint != model.fingerprint:
+            metric = info_from_json.metric
+    if summary.unlabelled or settings.origins.get("model") == "--model":
+        chosen_model = named_model(info)
+        if model is not None and chosen_model.fingerprint != model.fingerprint:
             raise ClipstackError(
-                f"{path} holds vectors of {model.name!r}, not of {named.name!r}",
+                f"{path} holds vectors of {model.name!r}, not of {chosen_model.name!r}",
                 hint="Leave out --model: the file says whose they are.",
             )
-        model = named
+        model = chosen_model
     assert model is not None
-    for dimension, path in found.dimensions.items():
+    for dimension, path in summary.dimensions.items():
         if dimension != model.dimension:
             raise ClipstackError(
                 f"{path}: its vectors have {dimension} numbers, those of {model.name!r} "
@@ -219,75 +224,83 @@ def _checked(
     return model, metric
 
 
-def _load_all(
-    settings: Settings, index: Index, loaded: Loaded, patience: RetryPolicy, events: Events
+def _import_rows(
+    settings: Settings,
+    index: Index,
+    result: FileImportResult,
+    retry_policy: RetryPolicy,
+    events: Events,
 ) -> None:
-    collection = index.collection(loaded.info.name, patience=settings.patience, note=events.note)
+    collection = index.collection(result.info.name, patience=settings.patience, events=events)
     try:
-        with Writer() as writer:
-            run = _Run(collection, loaded, events, writer)
-            for source, batch in _batches(loaded):
-                run.take(source, batch)
-                if patience.stop.is_set():
+        with BackgroundWriter() as writer:
+            row_import = _RowImport(collection, result, events, writer)
+            for source, batch in _batches(result):
+                row_import.add(source, batch)
+                if retry_policy.stop.is_set():
                     break
-            run.flush()
+            row_import.flush()
     except ClipstackError as error:
-        if loaded.imported:
-            error.hint += f" {loaded.imported} rows were imported before, and stay."
+        if result.imported:
+            error.hint += f" {result.imported} rows were imported before, and stay."
         raise
 
 
-def _batches(loaded: Loaded) -> Iterator[tuple[Source, Batch]]:
+def _batches(result: FileImportResult) -> Iterator[tuple[Source, Batch]]:
     """All batches of all files, one after the other."""
-    for path in loaded.files:
+    for path in result.files:
         with contextlib.closing(exchange_files.open_source(path)) as source:
-            for batch in source.batches(loaded.info.dimension):
+            for batch in source.batches(result.info.dimension):
                 yield source, batch
 
 
-class _Run:
+class _RowImport:
     """The rows on their way from files into a collection."""
 
     def __init__(
-        self, collection: Collection, loaded: Loaded, events: Events, writer: Writer
+        self,
+        collection: Collection,
+        result: FileImportResult,
+        events: Events,
+        writer: BackgroundWriter,
     ) -> None:
         self._collection = collection
-        self._loaded = loaded
+        self._result = result
         self._events = events
         self._writer = writer
-        self._checker = Checker(loaded.info, int(time.time()))
-        self._new = collection.is_empty()
-        self._pace = Pace(loaded.info.dimension)
-        self._waiting: dict[str, Row] = {}
-        self._good = self._count = 0
+        self._validator = RowValidator(result.info, int(time.time()))
+        self._is_new = collection.is_empty()
+        self._flush_timer = FlushTimer(result.info.dimension)
+        self._pending: dict[str, Row] = {}
+        self._accepted_count = self._row_count = 0
 
-    def take(self, source: Source, batch: Batch) -> None:
+    def add(self, source: Source, batch: Batch) -> None:
         """Check a batch, and have what is good in it written, now or with the next ones."""
-        rows, problems = self._checker.rows(batch)
+        rows, problems = self._validator.rows(batch)
         for number, problem in sorted(problems.items()):
-            self._leave_out(source, batch, number, problem)
-        self._waiting.update((row.id, row) for row in rows)
-        self._good += len(batch.vectors) - len(problems)
-        self._count += len(batch.vectors)
-        if self._pace.is_due(len(self._waiting)):
+            self._reject(source, batch, number, problem)
+        self._pending.update((row.id, row) for row in rows)
+        self._accepted_count += len(batch.vectors) - len(problems)
+        self._row_count += len(batch.vectors)
+        if self._flush_timer.is_due(len(self._pending)):
             self.flush()
 
     def flush(self) -> None:
         """Have all that waits written."""
-        rows, self._waiting = list(self._waiting.values()), {}
-        self._writer.submit(partial(self._write, rows, self._good, self._count))
-        self._good = self._count = 0
-        self._pace.written()
+        rows, self._pending = list(self._pending.values()), {}
+        self._writer.submit(partial(self._write, rows, self._accepted_count, self._row_count))
+        self._accepted_count = self._row_count = 0
+        self._flush_timer.restart()
 
-    def _leave_out(self, source: Source, batch: Batch, number: int, problem: Problem) -> None:
-        loaded = self._loaded
-        loaded.reasons[problem.reason] += 1
-        if len(loaded.examples) < MOST_EXAMPLES:
+    def _reject(self, source: Source, batch: Batch, number: int, problem: RowProblem) -> None:
+        result = self._result
+        result.reasons[problem.reason] += 1
+        if len(result.examples) < MAX_EXAMPLES:
             path = batch.values["path"][number] or ""
-            loaded.examples.append(LeftOut(source.path, batch.first + number, path, *problem))
+            result.examples.append(RejectedRow(source.path, batch.first + number, path, *problem))
 
-    def _write(self, rows: list[Row], good: int, count: int) -> None:
+    def _write(self, rows: list[Row], accepted_count: int, row_count: int) -> None:
         if rows:
-            self._collection.upsert(rows, new=self._new)
-        self._loaded.imported += good
-        self._events.done(count)
+            self._collection.upsert(rows, new=self._is_new)
+        self._result.imported += accepted_count
+        self._events.advance(row_count)

@@ -19,19 +19,19 @@ from clipstack.errors import ClipstackError
 from clipstack.index.schema import CollectionInfo
 from clipstack.index.transfer import validation
 from clipstack.index.transfer.exchange_format import (
+    INTEGERS,
     MAX_BATCH_BYTES,
     METADATA,
     ORDER,
     REQUIRED,
-    WHOLE_NUMBERS,
     Batch,
-    Problem,
-    description,
+    RowProblem,
+    info_from_json,
 )
 
-_OFFSETS = "_offsets"
+_OFFSETS_SUFFIX = "_offsets"
 _COPY_BYTES = 4 << 20
-_MOST_METADATA_BYTES = 1 << 20
+_MAX_METADATA_BYTES = 1 << 20
 
 
 class _Array(NamedTuple):
@@ -54,80 +54,84 @@ class NpzSource:
         with _errors(path):
             self._zip = zipfile.ZipFile(path)
             try:
-                self._describe()
+                self._read_description()
             except BaseException:
                 self._zip.close()
                 raise
 
-    def _describe(self) -> None:
-        names = [name.removesuffix(".npy") for name in self._zip.namelist()]
-        self._have = {name for name in names if name in ORDER and name != "tags"}
-        used = {*self._have, *(f"{name}{_OFFSETS}" for name in self._have), METADATA}
-        self.unused = [name for name in names if name not in used]
+    def _read_description(self) -> None:
+        member_names = [name.removesuffix(".npy") for name in self._zip.namelist()]
+        self._names = {name for name in member_names if name in ORDER and name != "tags"}
+        used_names = {*self._names, *(f"{name}{_OFFSETS_SUFFIX}" for name in self._names), METADATA}
+        self.unused = [name for name in member_names if name not in used_names]
         for name in REQUIRED:
-            if name not in self._have:
+            if name not in self._names:
                 raise ClipstackError(
                     f"{self.path}: has no array {name!r}",
-                    hint=f"It has: {', '.join(names)}. Save the pictures' paths as path and their "
-                    "vectors as vector: np.savez(FILE, path=..., vector=...).",
+                    hint=f"It has: {', '.join(member_names)}. Save the pictures' paths as path and "
+                    "their vectors as vector: np.savez(FILE, path=..., vector=...).",
                 )
-        self._arrays = {name: self._array(name) for name in used & set(names)}
+        self._arrays = {name: self._array(name) for name in used_names & set(member_names)}
         vector = self._arrays["vector"]
         if len(vector.shape) != 2 or vector.dtype.kind != "f" or vector.dtype.itemsize > 8:
-            raise self._unusable("vector", "floating-point numbers, [rows, dimension]")
+            raise self._unusable_array_error("vector", "floating-point numbers, [rows, dimension]")
         self.rows, self.dimension = vector.shape
-        for name in self._have - {"vector"}:
-            self._check(name)
-        self.info = self._info()
+        for name in self._names - {"vector"}:
+            self._check_array(name)
+        self.info = self._read_info()
 
     def _array(self, name: str) -> _Array:
         with self._zip.open(f"{name}.npy") as member:
             return _header(member)
 
-    def _check(self, name: str) -> None:
-        array, offsets = self._arrays[name], self._arrays.get(f"{name}{_OFFSETS}")
-        if name in WHOLE_NUMBERS:
-            usable, wanted = array.dtype.kind in "iuf", f"{self.rows} whole numbers"
+    def _check_array(self, name: str) -> None:
+        array, offsets = self._arrays[name], self._arrays.get(f"{name}{_OFFSETS_SUFFIX}")
+        if name in INTEGERS:
+            is_usable, expected = array.dtype.kind in "iuf", f"{self.rows} whole numbers"
         elif offsets is not None:
-            usable = array.dtype == np.uint8 and len(array.shape) == 1
-            usable = usable and offsets.dtype.kind in "iu" and offsets.shape == (self.rows + 1,)
-            wanted = f"bytes, with {self.rows + 1} offsets"
+            is_usable = array.dtype == np.uint8 and len(array.shape) == 1
+            is_usable = (
+                is_usable and offsets.dtype.kind in "iu" and offsets.shape == (self.rows + 1,)
+            )
+            expected = f"bytes, with {self.rows + 1} offsets"
         else:
-            usable, wanted = array.dtype.kind in "SU", f"{self.rows} texts"
-        if offsets is None or name in WHOLE_NUMBERS:
-            usable = usable and array.shape == (self.rows,)
-        if not usable:
-            raise self._unusable(name, wanted)
+            is_usable, expected = array.dtype.kind in "SU", f"{self.rows} texts"
+        if offsets is None or name in INTEGERS:
+            is_usable = is_usable and array.shape == (self.rows,)
+        if not is_usable:
+            raise self._unusable_array_error(name, expected)
 
-    def _unusable(self, name: str, wanted: str) -> ClipstackError:
+    def _unusable_array_error(self, name: str, expected: str) -> ClipstackError:
         array = self._arrays[name]
         hint = "Convert it, or leave it out: only path and vector are needed."
         if array.dtype.hasobject:
             hint = "It was saved as Python objects, which can't be read without running what is in "
             hint += f"the file. Save texts as texts: np.array({name}, dtype=str)."
         return ClipstackError(
-            f"{self.path}: the array {name!r} must be {wanted}, not {array.dtype} "
+            f"{self.path}: the array {name!r} must be {expected}, not {array.dtype} "
             f"{list(array.shape)}",
             hint=hint,
         )
 
-    def _info(self) -> CollectionInfo | None:
+    def _read_info(self) -> CollectionInfo | None:
         array = self._arrays.get(METADATA)
         if array is None:
             return None
         if array.shape != () or array.dtype.kind != "U":
-            return description("", self.path)
-        if array.dtype.itemsize > _MOST_METADATA_BYTES:
-            return description("", self.path)
+            return info_from_json("", self.path)
+        if array.dtype.itemsize > _MAX_METADATA_BYTES:
+            return info_from_json("", self.path)
         with self._zip.open(f"{METADATA}.npy") as member:
-            return description(str(np.lib.format.read_array(member, allow_pickle=False)), self.path)
+            return info_from_json(
+                str(np.lib.format.read_array(member, allow_pickle=False)), self.path
+            )
 
     def batches(self, dimension: int) -> Iterator[Batch]:
         """All rows, in order."""
-        with _errors(self.path), contextlib.ExitStack() as opened:
+        with _errors(self.path), contextlib.ExitStack() as stack:
             columns = {
-                name: _Column(name, self._open(name, opened), self._open_offsets(name, opened))
-                for name in self._have
+                name: _Column(name, self._open(name, stack), self._open_offsets(name, stack))
+                for name in self._names
             }
             size = max(1, MAX_BATCH_BYTES // sum(map(_row_bytes, self._arrays.values())))
             for first in range(0, self.rows, size):
@@ -135,16 +139,16 @@ class NpzSource:
             for column in columns.values():
                 column.end()
 
-    def _open(self, name: str, opened: contextlib.ExitStack) -> _Elements:
-        member = opened.enter_context(self._zip.open(f"{name}.npy"))
+    def _open(self, name: str, stack: contextlib.ExitStack) -> _Elements:
+        member = stack.enter_context(self._zip.open(f"{name}.npy"))
         array = _header(member)
         if not array.fortran or len(array.shape) < 2:
             return _Elements(member, array)
-        return _Turned(opened.enter_context(_unpacked(member)), array)
+        return _ColumnMajorElements(stack.enter_context(_unpack(member)), array)
 
-    def _open_offsets(self, name: str, opened: contextlib.ExitStack) -> _Elements | None:
-        offsets = f"{name}{_OFFSETS}"
-        return self._open(offsets, opened) if offsets in self._arrays else None
+    def _open_offsets(self, name: str, stack: contextlib.ExitStack) -> _Elements | None:
+        offsets = f"{name}{_OFFSETS_SUFFIX}"
+        return self._open(offsets, stack) if offsets in self._arrays else None
 
     def close(self) -> None:
         """Close the file."""
@@ -174,7 +178,7 @@ class _Elements:
             pass
 
 
-class _Turned(_Elements):
+class _ColumnMajorElements(_Elements):
     """The rows of an array that is stored column by column, in a file of its own."""
 
     def __init__(self, file: IO[bytes], array: _Array) -> None:
@@ -201,28 +205,28 @@ class _Column:
     offsets: _Elements | None
     _end: int | None = None
 
-    def read(self, count: int, problems: dict[int, Problem]) -> Sequence[Any]:
+    def read(self, count: int, problems: dict[int, RowProblem]) -> Sequence[Any]:
         """The values of the next rows; None where a text is empty."""
-        if self.name in WHOLE_NUMBERS:
+        if self.name in INTEGERS:
             numbers = self.elements.read(count)
             if numbers.dtype.kind != "f":
-                whole: list[int] = numbers.tolist()
-                return whole
-            return validation.whole_numbers(self.name, numbers.tolist(), problems)
+                integers: list[int] = numbers.tolist()
+                return integers
+            return validation.to_integers(self.name, numbers.tolist(), problems)
         if self.offsets is not None:
             texts = self._texts(count, self.offsets)
         else:
             texts = self.elements.read(count).tolist()
             if texts and isinstance(texts[0], str):
-                return _characters(self.name, texts, problems)
-        found: list[str | None] = []
+                return _check_unicode(self.name, texts, problems)
+        values: list[str | None] = []
         for number, data in enumerate(texts):
             try:
-                found.append(data.decode() or None)
+                values.append(data.decode() or None)
             except UnicodeDecodeError:
-                problems.setdefault(number, validation.not_text(self.name))
-                found.append(None)
-        return found
+                problems.setdefault(number, validation.invalid_text(self.name))
+                values.append(None)
+        return values
 
     def _texts(self, count: int, offsets: _Elements) -> list[bytes]:
         if self._end is None:
@@ -230,10 +234,13 @@ class _Column:
         ends = offsets.read(count).tolist()
         starts = [self._end, *ends[:-1]]
         if any(start > end for start, end in zip(starts, ends, strict=True)):
-            raise EOFError(f"{self.name}{_OFFSETS} must not go down")
+            raise EOFError(f"{self.name}{_OFFSETS_SUFFIX} must not go down")
         data = self.elements.read(ends[-1] - self._end).tobytes()
-        begin, self._end = self._end, ends[-1]
-        return [data[a - begin : b - begin] for a, b in zip(starts, ends, strict=True)]
+        start, self._end = self._end, ends[-1]
+        return [
+            data[text_start - start : text_end - start]
+            for text_start, text_end in zip(starts, ends, strict=True)
+        ]
 
     def end(self) -> None:
         """Compare checksums."""
@@ -259,7 +266,7 @@ def _errors(path: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _unpacked(member: IO[bytes]) -> Iterator[IO[bytes]]:
+def _unpack(member: IO[bytes]) -> Iterator[IO[bytes]]:
     with tempfile.TemporaryFile() as file:
         while data := member.read(_COPY_BYTES):
             file.write(data)
@@ -280,7 +287,7 @@ def _row_bytes(array: _Array) -> int:
 
 
 def _batch(first: int, count: int, columns: Mapping[str, _Column], dimension: int) -> Batch:
-    problems: dict[int, Problem] = {}
+    problems: dict[int, RowProblem] = {}
     values = {
         name: column.read(count, problems) for name, column in columns.items() if name != "vector"
     }
@@ -288,18 +295,20 @@ def _batch(first: int, count: int, columns: Mapping[str, _Column], dimension: in
         vectors = columns["vector"].elements.read(count).astype(np.float32, copy=False)
     if vectors.shape[1] != dimension:
         detail = f"{vectors.shape[1]} numbers, not {dimension}"
-        problems = dict.fromkeys(range(count), Problem(validation.WRONG_DIMENSION, detail))
+        problems = dict.fromkeys(range(count), RowProblem(validation.WRONG_DIMENSION, detail))
         vectors = np.zeros((count, dimension), np.float32)
     return Batch(first, values, vectors, problems)
 
 
-def _characters(name: str, texts: Sequence[str], problems: dict[int, Problem]) -> list[str | None]:
-    found: list[str | None] = []
+def _check_unicode(
+    name: str, texts: Sequence[str], problems: dict[int, RowProblem]
+) -> list[str | None]:
+    values: list[str | None] = []
     for number, text in enumerate(texts):
         try:
             text.encode()
         except UnicodeEncodeError:
-            problems.setdefault(number, validation.not_text(name))
+            problems.setdefault(number, validation.invalid_text(name))
             text = ""
-        found.append(text or None)
-    return found
+        values.append(text or None)
+    return values

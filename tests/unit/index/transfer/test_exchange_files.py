@@ -18,7 +18,7 @@ import pytest
 from clipstack.errors import ClipstackError
 from clipstack.index.schema import CollectionInfo, Row
 from clipstack.index.transfer import exchange_files
-from clipstack.index.transfer.validation import Checker
+from clipstack.index.transfer.validation import RowValidator
 from tests.exchange import MODEL, as_values, varied_rows
 
 INFO = CollectionInfo("images", MODEL.name, MODEL.revision, MODEL.fingerprint, 8, "L2")
@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[list[Row], dict[int, Any]]:
     problems: dict[int, Any] = {}
     with contextlib.closing(exchange_files.open_source(str(path))) as source:
         for batch in source.batches(8):
-            some, bad = Checker(INFO, 5).rows(batch)
+            some, bad = RowValidator(INFO, 5).rows(batch)
             rows += some
             problems |= {batch.first + number: problem for number, problem in bad.items()}
     return rows, problems
@@ -209,7 +209,7 @@ def test_npz_with_offsets_that_lead_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["parquet", "npz"])
 def test_rows_go_through_a_file_as_they_are(tmp_path: Path, ending: str) -> None:
     rows = sorted(varied_rows(100), key=lambda row: row.id)
-    with exchange_files.written(tmp_path / f"x.{ending}", INFO, 100) as sink:
+    with exchange_files.create(tmp_path / f"x.{ending}", INFO, 100) as sink:
         sink.write(rows[:33])
         sink.write(rows[33:])
     again, problems = read(tmp_path / f"x.{ending}")
@@ -224,7 +224,7 @@ def test_rows_go_through_a_file_as_they_are(tmp_path: Path, ending: str) -> None
 @pytest.mark.parametrize("expected", [0, 7, 10, 10**9])
 def test_an_npz_of_more_or_fewer_rows_than_expected(tmp_path: Path, expected: int) -> None:
     rows = varied_rows(10)
-    with exchange_files.written(tmp_path / "x.npz", INFO, expected) as sink:
+    with exchange_files.create(tmp_path / "x.npz", INFO, expected) as sink:
         sink.write(rows)
     assert zipfile.ZipFile(tmp_path / "x.npz").testzip() is None
     with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
@@ -233,7 +233,7 @@ def test_an_npz_of_more_or_fewer_rows_than_expected(tmp_path: Path, expected: in
 
 def test_an_empty_npz_and_parquet(tmp_path: Path) -> None:
     for name in ("x.npz", "x.parquet"):
-        with exchange_files.written(tmp_path / name, INFO, 0):
+        with exchange_files.create(tmp_path / name, INFO, 0):
             pass
         assert read(tmp_path / name) == ([], {})
 
@@ -241,7 +241,7 @@ def test_an_empty_npz_and_parquet(tmp_path: Path) -> None:
 @pytest.fixture(params=["parquet", "npz"])
 def whole(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / f"x.{request.param}"
-    with exchange_files.written(path, INFO, 500) as sink:
+    with exchange_files.create(path, INFO, 500) as sink:
         sink.write(varied_rows(500))
     return path
 
@@ -283,7 +283,7 @@ def test_a_file_that_is_something_else(whole: Path) -> None:
     ],
 )
 def test_a_description_that_is_none(tmp_path: Path, change: dict[str, Any]) -> None:
-    with exchange_files.written(tmp_path / "x.parquet", INFO, 1) as sink:
+    with exchange_files.create(tmp_path / "x.parquet", INFO, 1) as sink:
         sink.write(varied_rows(1))
     table = pq.read_table(tmp_path / "x.parquet")
     facts = json.loads(table.schema.metadata[b"clipstack"]) | change
@@ -302,7 +302,7 @@ def test_a_file_of_a_newer_clipstack(tmp_path: Path) -> None:
 
 
 def _write(path: Path, rows: list[Row]) -> None:
-    with exchange_files.written(path, INFO, len(rows)) as sink:
+    with exchange_files.create(path, INFO, len(rows)) as sink:
         sink.write(varied_rows(5))
         sink.write(rows)
 

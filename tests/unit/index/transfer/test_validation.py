@@ -10,7 +10,7 @@ import pytest
 
 from clipstack.index.schema import CollectionInfo, row_id
 from clipstack.index.transfer.exchange_format import Batch
-from clipstack.index.transfer.validation import Checker
+from clipstack.index.transfer.validation import RowValidator
 
 NOW = 1_700_000_000
 
@@ -20,7 +20,7 @@ def check(metric: str = "COSINE", vector: Any = (1, 2), **values: Any) -> tuple[
     info = CollectionInfo("images", "m", "", "f", 2, metric)
     columns = {name: [value] for name, value in ({"path": "/a.jpg"} | values).items()}
     batch = Batch(0, columns, np.array([vector], np.float32))
-    return Checker(info, NOW).rows(batch)
+    return RowValidator(info, NOW).rows(batch)
 
 
 def kept(**values: Any) -> Any:
@@ -182,6 +182,6 @@ def test_a_bad_row_costs_no_other_and_the_last_of_a_path_counts() -> None:
     info = CollectionInfo("images", "m", "", "f", 2, "COSINE")
     vectors = np.array([[1, 1], [np.nan, 1], [2, 2], [3, 3]], np.float32)
     values = {"path": ["/a", "/b", "/c", "/a"], "size": [1, 2, 3, 4]}
-    rows, problems = Checker(info, NOW).rows(Batch(0, values, vectors))
+    rows, problems = RowValidator(info, NOW).rows(Batch(0, values, vectors))
     assert [(row.path, row.size, row.vector[0]) for row in rows] == [("/a", 4, 3), ("/c", 3, 2)]
     assert list(problems) == [1]
