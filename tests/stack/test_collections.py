@@ -205,7 +205,7 @@ def test_long_paths_and_thousands_of_duplicates_in_one_write(index: MilvusIndex)
     long = [row(path, vector * n, f"long{n}") for n, path in enumerate(paths, 1)]
     collection.upsert([*long, *(row(path, vector, "same") for path in copies)], new=True)
     assert collection.count() == len(paths) + len(copies)
-    assert collection.known([row_id(paths[0])])[row_id(paths[0])].digest == "long1"
+    assert collection.file_signatures([row_id(paths[0])])[row_id(paths[0])].digest == "long1"
     digests = ["same", "long3", *(f"long{n}" for n in range(90, 101))]
     vectors = collection.vectors_by_digest(digests)
     assert len(vectors) == 13, "rows of one digest leave room for the others"

@@ -11,7 +11,7 @@ from clipstack.errors import ClipstackError
 from clipstack.index.base import Index
 from clipstack.index.milvus.index import MilvusIndex
 from tests.index_contract.catalog import TestCatalog
-from tests.index_contract.filled import TestFilled
+from tests.index_contract.reading import TestFilled
 from tests.index_contract.scores import TestScores
 from tests.index_contract.writing import TestWriting
 from tests.material import Model
@@ -54,7 +54,7 @@ def shared_other(uri: str, shared_index: Index) -> Iterator[Index]:
 @pytest.fixture
 def index(uri: str) -> Iterator[Index]:
     with MilvusIndex(uri, wait=60) as opened:
-        assert opened.where == uri
+        assert opened.location == uri
         yield opened
         drop_all(opened)
 

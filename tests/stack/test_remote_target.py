@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.index.milvus.server import Server, Tls
+from clipstack.index.milvus.connection import MilvusConnection, Tls
 from tests.running import Cli, Ran
 from tests.serving import free_port
 from tests.stack.stacks import Stack, compose_up, docker, removed
@@ -87,7 +87,7 @@ def remote(stack_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         )
         made = Remote(port, certificates)
         tls = Tls(ca=str(certificates / "ca.pem"), server_name=NAME)
-        with Server(made.uri, token=TOKEN, tls=tls, wait=120) as server:
+        with MilvusConnection(made.uri, token=TOKEN, tls=tls, wait=120) as server:
             server.client.create_database("photos")
         yield made
 
