@@ -56,7 +56,7 @@ def look(cases: Iterable, phrases: np.ndarray) -> Iterator[Seen]:
             others = (unit[sample] @ near.T).max(axis=0)
         query = case.query / np.linalg.norm(case.query)
         scores = np.sort((unit @ query).astype(np.float64))[::-1]
-        far = cutoff.standing_out(case.query, scores[: cutoff.best])[0]
+        far = cutoff.significance(case.query, scores[: cutoff.best])[0]
         yield Seen(case.present, simple(scores, others), float(far))
 
 

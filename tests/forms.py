@@ -10,7 +10,8 @@ from pathlib import Path
 from clipstack.errors import ClipstackError
 from clipstack.index.schema import row_id
 from clipstack.scenes import ATTRIBUTES, Scene, demo_scenes
-from clipstack.search import Query, Searcher, Term
+from clipstack.search.query import Query, Term
+from clipstack.search.searcher import Searcher
 
 SHAPES, COLOURS = ATTRIBUTES["shape"], ATTRIBUTES["colour"]
 

@@ -1,4 +1,4 @@
-"""The root command: global options anywhere on the line, errors as words and exit codes."""
+"""The root command: global options anywhere on the line, errors as messages and exit codes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer._click.exceptions import ClickException  # typer re-exports only some of these
 from typer.core import TyperGroup
 
 from clipstack import __version__
 from clipstack.cli.options import Option
-from clipstack.cli.picture_options import ARGUMENTS
 from clipstack.cli.state import State
 from clipstack.errors import ClipstackError, ExitCode, UsageError
 from clipstack.output.out import Mode, Out
 
-# Name of the option -> whether a value follows it.
+# Global options, and whether a value follows.
 _GLOBAL = {
     "--json": False,
     "-q": False,
@@ -37,17 +35,20 @@ _GLOBAL = {
     "--config": True,
 }
 
+_ARGUMENTS = "clipstack.arguments"
+"""Key of the command line in the root context's `meta`."""
+
 
 class RootGroup(TyperGroup):
-    """Lists commands in the order of use, and groups last."""
+    """The root command, which takes global options anywhere on the line."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        ctx.meta[ARGUMENTS] = tuple(args)
+        ctx.meta[_ARGUMENTS] = tuple(args)
         return super().parse_args(ctx, hoisted(args))
 
 
 def hoisted(args: Sequence[str]) -> list[str]:
-    """`args` with the global options in front, wherever they stood before a `--`."""
+    """`args` with the global options that stand before a `--` moved to the front."""
     front: list[str] = []
     rest: list[str] = []
     remaining = iter(args)
@@ -66,7 +67,7 @@ def hoisted(args: Sequence[str]) -> list[str]:
 
 
 _PICTURES, _STACK, _SETUP = "Pictures", "The stack", "Set up and look after"
-# A command's name, its module, its function there (a group has an `app`), and its panel.
+# The name of a command, its module, the function (of a group: the `app`) in it, and its panel.
 _COMMANDS = (
     ("import", "import_", "import_", _PICTURES),
     ("search", "search", "search", _PICTURES),
@@ -94,15 +95,16 @@ _COMMANDS = (
 )
 
 NAMES = tuple(name for name, *_ in _COMMANDS)
-"""Of all commands."""
+"""The names of all commands and groups."""
 
 
 def tree(only: str | None = None) -> typer.Typer:
-    """The commands; with `only`, that one alone where there is one of that name.
+    """The root command.
 
-    The others cost every start a fortieth of a second.
+    Args:
+        only: the one command to add to it, if there is one of that name: all of them take 25 ms.
     """
-    made = typer.Typer(
+    app = typer.Typer(
         name="clipstack",
         cls=RootGroup,
         help="Search your pictures by what is in them.",
@@ -116,19 +118,19 @@ def tree(only: str | None = None) -> typer.Typer:
             "auto_envvar_prefix": "CLIPSTACK",
         },
     )
-    made.callback()(root)
-    some = [one for one in _COMMANDS if one[0] == only] or _COMMANDS
-    for name, module, attribute, panel in some:
-        found = getattr(import_module(f"clipstack.cli.{module}"), attribute)
-        if isinstance(found, typer.Typer):
-            made.add_typer(found, name=name, rich_help_panel=panel)
+    app.callback()(root)
+    rows = [row for row in _COMMANDS if row[0] == only] or _COMMANDS
+    for name, module, attribute, panel in rows:
+        command = getattr(import_module(f"clipstack.cli.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=panel)
         else:
-            made.command(name, rich_help_panel=panel)(found)
-    return made
+            app.command(name, rich_help_panel=panel)(command)
+    return app
 
 
 def _command_of(args: Sequence[str]) -> str | None:
-    """The command that a line names."""
+    """The command that a command line names."""
     remaining = iter(hoisted(args))
     for arg in remaining:
         if _GLOBAL.get(arg):
@@ -154,7 +156,7 @@ def root(
     ] = None,
     yes: Annotated[bool, Option("--yes", "-y", help="Answer yes to questions.")] = False,
     no_input: Annotated[bool, Option("--no-input", help="Never ask questions.")] = False,
-    debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 (`_report` reads it)
     version: Annotated[bool, Option("--version", help="Show the version.")] = False,
 ) -> None:
     """Search your pictures by what is in them."""
@@ -169,7 +171,7 @@ def root(
     mode = Mode.JSON if json else Mode.QUIET if quiet else Mode.HUMAN
     color = False if no_color else None
     out = Out(mode, color=color, verbose=verbose, ask=not no_input, yes=yes)
-    ctx.obj = State(out, config, target, debug)
+    ctx.obj = State(out, config, target, ctx.meta[_ARGUMENTS])
 
 
 def run(args: Sequence[str]) -> int:
@@ -191,20 +193,22 @@ def run(args: Sequence[str]) -> int:
 
 
 def _report(error: Exception, args: list[str]) -> int:
-    known = _as_clipstack_error(error)
-    wanted = hoisted(args)
-    as_json = "--json" in wanted or os.environ.get("CLIPSTACK_JSON", "") in {"1", "true", "yes"}
-    out = Out(Mode.JSON if as_json else Mode.HUMAN, color=False if "--no-color" in wanted else None)
-    out.error(known)
-    if "--debug" in wanted:
+    reported = _as_clipstack_error(error)
+    options = hoisted(args)
+    as_json = "--json" in options or os.environ.get("CLIPSTACK_JSON", "") in {"1", "true", "yes"}
+    out = Out(
+        Mode.JSON if as_json else Mode.HUMAN, color=False if "--no-color" in options else None
+    )
+    out.error(reported)
+    if "--debug" in options:
         traceback.print_exception(error, file=sys.stderr)
-    return known.code
+    return reported.code
 
 
 def _as_clipstack_error(error: Exception) -> ClipstackError:
     if isinstance(error, ClipstackError):
         return error
-    if isinstance(error, ClickException):
+    if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "clipstack"
         return UsageError(error.format_message().rstrip("."), hint=f"See `{path} --help`.")

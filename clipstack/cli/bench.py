@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from clipstack.cli.options import Device, Engine, Model, Option, Precision
+from clipstack.cli.option_groups import expand_groups
+from clipstack.cli.options import EngineOptions, Model, Option
 from clipstack.cli.state import state_of
 
 
+@expand_groups
 def bench(
     ctx: typer.Context,
+    *,
     folder: Annotated[
         Path | None,
         typer.Argument(
@@ -26,22 +29,20 @@ def bench(
     everything: Annotated[
         bool, Option("--all", help="Every engine and precision, PyTorch too.")
     ] = False,
-    device: Device = None,
-    engine: Engine = None,
-    precision: Precision = None,
+    engine: EngineOptions,
 ) -> None:
     """See what this machine can do: read, decode, encode, write and search.
 
     Each stage of an import is measured alone. Nothing is imported, and nothing stays behind.
     """
     state = state_of(ctx)
-    settings = state.settings(model=model, device=device, engine=engine, precision=precision)
+    settings = state.settings(engine, model=model)
     from clipstack.bench import Request, run
     from clipstack.encoders.models import catalog
     from clipstack.output import bench_views
 
-    found = catalog.describe(catalog.resolve(settings.model, download=False))
+    info = catalog.describe(catalog.resolve(settings.model, download=False))
     if folder is None:
         state.out.note("No folder given: the pictures are drawn, and smaller than photographs")
     request = Request(folder, seconds, everything)
-    state.out.show(bench_views.report(run(settings, found, request, state.out.note)))
+    state.out.show(bench_views.benchmark(run(settings, info, request, state.out)))

@@ -11,7 +11,7 @@ from clipstack.cli.options import Engine, Option
 from clipstack.cli.state import State, model_folder, state_of
 
 if TYPE_CHECKING:
-    from clipstack.stack.bento_build import Built
+    from clipstack.stack.bento_build import BuildResult
 
 
 def build(
@@ -40,7 +40,7 @@ def build(
         Option(
             metavar="PLATFORM",
             help="linux/amd64 or linux/arm64.",
-            show_default="that of Docker's engine",
+            show_default="that of Docker's daemon",
         ),
     ] = None,
     engine: Engine = None,
@@ -56,7 +56,7 @@ def build(
 
     state.out.show(build_views.built(made))
     if made.image:
-        state.out.hint(f"Run it with `{build_views.run_line(made)}`.")
+        state.out.hint(f"Run it with `{build_views.run_command(made)}`.")
     else:
         state.out.hint(f"Make an image of it with `bentoml containerize {made.bento} -t {tag}`.")
 
@@ -68,7 +68,7 @@ def make(
     tag: str,
     containerize: bool = True,
     platform: str | None = None,
-) -> Built:
+) -> BuildResult:
     """Build it, with progress on stderr; `flags` are settings by name."""
     settings = state.settings(**flags)
     from clipstack.output.build_progress import BuildProgress

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipstack.cli import transfer
-from clipstack.cli.options import Index, IndexParams, Model, Option, Wait
+from clipstack.cli.option_groups import expand_groups
+from clipstack.cli.options import IndexOptions, Model, Option, Wait
 from clipstack.cli.state import announce, state_of
 from clipstack.output.out import Out
 from clipstack.settings import Settings
@@ -52,39 +53,39 @@ def show(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
 
 
 @app.command("create")
+@expand_groups
 def create(
     ctx: typer.Context,
+    *,
     name: Name,
     model: Model = None,
     metric: Annotated[
         str | None, Option(metavar="METRIC", help="COSINE, L2 or IP.", show_default="COSINE")
     ] = None,
-    index: Index = None,
-    index_params: IndexParams = None,
+    index: IndexOptions,
     wait: Wait = None,
 ) -> None:
     """Make an empty collection for one model's vectors."""
     state = state_of(ctx)
-    flags = {"model": model, "metric": metric, "index": index, "index_params": index_params}
-    settings = state.settings(**flags, wait=wait)
+    settings = state.settings(index, model=model, metric=metric, wait=wait)
     from clipstack.index.connect import connect
     from clipstack.index.naming import check_name, name_taken_error
     from clipstack.index.vector_index import VectorIndex
     from clipstack.model_selection import model_for
     from clipstack.output import collection_views
-    from clipstack.output.progress import DownloadProgress
+    from clipstack.output.progress import Progress
 
     announce(state, settings, check_name(name))
     with (
-        DownloadProgress(state.out, settings.model) as download,
+        Progress(state.out) as progress,
         connect(settings, create=True) as opened,
     ):
-        wanted = VectorIndex.from_settings(settings.index, settings.index_params)
-        opened.resolve_vector_index(wanted)
+        vector_index = VectorIndex(settings.index, settings.index_params)
+        opened.resolve_vector_index(vector_index)
         if opened.exists(name):
             raise name_taken_error(name)
-        found = model_for(settings, None, download=True, progress=download)
-        opened.create(name, found, settings.metric, wanted)
+        model_info = model_for(settings, None, download=True, events=progress)
+        opened.create(name, model_info, settings.metric, vector_index)
         opened.load(name, patience=settings.patience)
         described = opened.describe(name)
     state.out.show(collection_views.collection_details(described))

@@ -21,10 +21,11 @@ def demo(
     """See it work: make 200 pictures, import them and search, with no download."""
     state = state_of(ctx)
     from clipstack import demo as scenes
-    from clipstack.ingest.importer import Request, run
+    from clipstack.ingest.importer import ImportRequest, run
     from clipstack.output import hit_views, import_views
     from clipstack.output.progress import ImportProgress
-    from clipstack.search import Query, Term, search
+    from clipstack.search.query import Query, Term
+    from clipstack.search.searcher import search
 
     out = state.out
     flags = {"model": scenes.MODEL, "collection": scenes.COLLECTION, "limit": 5, "wait": wait}
@@ -35,9 +36,9 @@ def demo(
     document: dict[str, Any] = {"folder": str(made.folder.absolute()), "searches": []}
 
     out.hint(f"\n$ clipstack import {made.folder} -c {settings.collection} -m {settings.model}")
-    request = Request([str(file) for file in made.files], sys.stdin.buffer)
+    request = ImportRequest([str(file) for file in made.files], sys.stdin.buffer)
     with ImportProgress(out) as progress:
-        progress.total = len(made.files)
+        progress.set_total(len(made.files))
         summary = run(settings, request, progress)
     view = import_views.imported(summary, target=settings.target, collection=settings.collection)
     document["import"] = view.json

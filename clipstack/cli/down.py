@@ -27,7 +27,7 @@ def down(
     from clipstack.stack.status import volume_sizes
     from clipstack.units import format_bytes
 
-    if delete_volumes and (names := teardown.volumes(containers.client(), stack.project)):
+    if delete_volumes and (names := teardown.volume_names(containers.client(), stack.project)):
         sizes = volume_sizes(stack.project)
         total = sum(sizes.get(name) or 0 for name in names)
         what = f"{', '.join(names)} ({format_bytes(total)})" if total else ", ".join(names)
@@ -38,8 +38,7 @@ def down(
     if not removed.services and not removed.volumes:
         state.out.note(f"The stack {stack.project} was not up.")
     elif not delete_volumes:
-        state.out.note(
-            f"Its data stays; `clipstack up{teardown.option(stack.project)}` brings it back."
-        )
+        command = f"clipstack up{teardown.project_option(stack.project)}"
+        state.out.note(f"Its data stays; `{command}` brings it back.")
     if stack.is_usual and lifecycle.leave_current():
         state.out.note("`embedded` is the target of the next commands again.")

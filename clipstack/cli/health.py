@@ -49,7 +49,7 @@ def health(
             names,
             seconds=timeout or _WAIT_SECONDS,
             deep=deep,
-            changed=lambda seen: state.out.note(health_views.waiting(seen)),
+            on_change=lambda seen: state.out.note(health_views.waiting(seen)),
         )
     else:
         usual = _DEEP_SECONDS if deep else _SECONDS

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from clipstack.cli.options import (
-    Collection,
-    Device,
-    EncoderUrl,
-    Engine,
-    Index,
-    IndexParams,
-    Model,
-    Option,
-    Precision,
-    Wait,
-)
+from clipstack.cli.option_groups import OptionGroup, expand_groups
+from clipstack.cli.options import Collection, EncoderOptions, IndexOptions, Model, Option, Wait
 from clipstack.cli.state import announce, state_of
 from clipstack.errors import ExitCode
 
 
+class ReadingOptions(OptionGroup):
+    """Which files are read, and how."""
+
+    batch_size: Annotated[
+        int | None, Option(min=1, metavar="N", help="Pictures encoded at once.", show_default="32")
+    ] = None
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False
+    fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first file that fails.")] = (
+        False
+    )
+    recursive: Annotated[
+        bool, Option("--recursive/--no-recursive", help="Look into subfolders.")
+    ] = True
+    max_pixels: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="Refuse larger pictures.", show_default="128 million"),
+    ] = None
+    max_bytes: Annotated[
+        int | None, Option(min=1, metavar="N", help="Refuse larger files.", show_default="400 MiB")
+    ] = None
+
+
+@expand_groups
 def import_(
     ctx: typer.Context,
+    *,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -39,31 +55,9 @@ def import_(
             metavar="METRIC", help="COSINE, L2 or IP, for a new collection.", show_default="COSINE"
         ),
     ] = None,
-    index: Index = None,
-    index_params: IndexParams = None,
-    batch_size: Annotated[
-        int | None, Option(min=1, metavar="N", help="Pictures encoded at once.", show_default="32")
-    ] = None,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Say what would be done, and do nothing.")
-    ] = False,
-    fail_fast: Annotated[
-        bool, Option("--fail-fast", help="Stop at the first file that fails.")
-    ] = False,
-    recursive: Annotated[
-        bool, Option("--recursive/--no-recursive", help="Look into subfolders.")
-    ] = True,
-    max_pixels: Annotated[
-        int | None,
-        Option(min=1, metavar="N", help="Refuse larger pictures.", show_default="128 million"),
-    ] = None,
-    max_bytes: Annotated[
-        int | None, Option(min=1, metavar="N", help="Refuse larger files.", show_default="400 MiB")
-    ] = None,
-    device: Device = None,
-    engine: Engine = None,
-    precision: Precision = None,
-    encoder_url: EncoderUrl = None,
+    index: IndexOptions,
+    reading: ReadingOptions,
+    encoder: EncoderOptions,
     wait: Wait = None,
     patience: Annotated[
         float | None,
@@ -80,33 +74,42 @@ def import_(
     of themselves (date, camera, place, title, keywords) is kept for the filters of `search`.
     """
     state = state_of(ctx)
-    flags: dict[str, Any] = {"collection": collection, "model": model, "metric": metric}
-    flags |= {"batch_size": batch_size, "max_pixels": max_pixels, "max_bytes": max_bytes}
-    flags |= {"encoder_url": encoder_url, "engine": engine, "precision": precision}
-    flags |= {"patience": patience, "index": index, "index_params": index_params}
-    settings = state.settings(**flags, device=device, wait=wait)
-    from clipstack.ingest.importer import Request, run
+    settings = state.settings(
+        index,
+        encoder,
+        collection=collection,
+        model=model,
+        metric=metric,
+        batch_size=reading.batch_size,
+        max_pixels=reading.max_pixels,
+        max_bytes=reading.max_bytes,
+        wait=wait,
+        patience=patience,
+    )
+    from clipstack.ingest.importer import ImportRequest, run
     from clipstack.ingest.pipeline import Outcome
     from clipstack.output import import_views
-    from clipstack.output.progress import DownloadProgress, ImportProgress
+    from clipstack.output.progress import ImportProgress
 
     announce(state, settings, settings.collection)
-    request = Request(sources, sys.stdin.buffer, recursive, dry_run, fail_fast)
-    with (
-        DownloadProgress(state.out, settings.model) as download,
-        ImportProgress(state.out) as progress,
-    ):
-        summary = run(settings, request, progress, download, count=state.out.animated)
+    request = ImportRequest(
+        sources, sys.stdin.buffer, reading.recursive, reading.dry_run, reading.fail_fast
+    )
+    with ImportProgress(state.out) as progress:
+        summary = run(settings, request, progress, count=state.out.animated)
     state.out.show(
         import_views.imported(
-            summary, target=settings.target, collection=settings.collection, dry_run=dry_run
+            summary,
+            target=settings.target,
+            collection=settings.collection,
+            dry_run=reading.dry_run,
         )
     )
     if summary.interrupted:
         state.out.hint("Interrupted. What is imported stays; run it again to finish the rest.")
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if summary.counts[Outcome.NEW] and not dry_run:
-        named = f" -c {settings.collection}" if collection else ""
-        state.out.hint(f'Next: clipstack search "..."{named}')
+    if summary.counts[Outcome.NEW] and not reading.dry_run:
+        option = f" -c {settings.collection}" if collection else ""
+        state.out.hint(f'Next: clipstack search "..."{option}')
     if summary.failures:
         raise typer.Exit(ExitCode.PARTIAL)

@@ -39,8 +39,8 @@ def logs(
     from clipstack.stack import logs as log
 
     client = containers.client()
-    start = log.since(since) if since else None
-    there = teardown.existing(client, stack.project, services or [])
+    start = log.parse_since(since) if since else None
+    there = teardown.require_containers(client, stack.project, services or [])
     lines = (log.follow if follow else log.read)(
         client, stack.project, list(there), since=start, tail=tail
     )

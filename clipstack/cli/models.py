@@ -23,7 +23,7 @@ def list_(ctx: typer.Context) -> None:
     from clipstack.encoders.openvino import int8_store
     from clipstack.output import model_views
 
-    state.out.show(model_views.model_list(list_models(), RECOMMENDED, int8_store.kept()))
+    state.out.show(model_views.model_list(list_models(), RECOMMENDED, int8_store.stored_towers()))
 
 
 @app.command("pull")
@@ -32,11 +32,11 @@ def pull(ctx: typer.Context, name: Name) -> None:
     state = state_of(ctx)
     from clipstack.encoders.models import catalog
     from clipstack.output import model_views
-    from clipstack.output.progress import DownloadProgress
+    from clipstack.output.progress import Progress
 
-    with DownloadProgress(state.out, name) as download:
-        folder = catalog.pull(name, progress=download)
-    state.out.show(model_views.model(catalog.describe(folder)))
+    with Progress(state.out) as progress:
+        folder = catalog.pull(name, events=progress)
+    state.out.show(model_views.model_details(catalog.describe(folder)))
     state.out.hint(f"Use it with `clipstack import FOLDER --model {name}`.")
 
 
@@ -49,7 +49,7 @@ def show(ctx: typer.Context, name: Name) -> None:
     from clipstack.output import model_views
 
     info = catalog.describe(catalog.resolve(name, download=False))
-    state.out.show(model_views.model(info, int8_store.of(info)))
+    state.out.show(model_views.model_details(info, int8_store.towers_of(info)))
 
 
 @app.command("optimize")
@@ -75,7 +75,7 @@ def optimize(
     from clipstack.output.steps import Steps
 
     with Steps(state.out) as steps:
-        report = domain.run(settings, name, calibrate, steps)
+        report = domain.optimize(settings, name, calibrate, steps)
     state.out.show(model_views.optimized(report))
     for warning in model_views.optimized_warnings(report):
         state.out.warn(warning)

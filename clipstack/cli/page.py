@@ -6,29 +6,21 @@ from typing import Annotated
 
 import typer
 
-from clipstack.cli.options import (
-    Collection,
-    Device,
-    EncoderUrl,
-    Engine,
-    Model,
-    Option,
-    Precision,
-    Wait,
-)
-from clipstack.cli.search_options import SearchParams
+from clipstack.cli.option_groups import OptionGroup, expand_groups
+from clipstack.cli.options import Collection, EncoderOptions, Model, Option, SearchParams, Wait
 from clipstack.cli.state import announce, state_of
 
 
-def page(
-    ctx: typer.Context,
+class AddressOptions(OptionGroup):
+    """Where the page is, and who may open it."""
+
     port: Annotated[
         int, Option("--port", "-p", metavar="PORT", min=1, max=65535, help="Port to listen on.")
-    ] = 8899,
+    ] = 8899
     host: Annotated[
         str,
         Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 lets others in, by a token."),
-    ] = "127.0.0.1",
+    ] = "127.0.0.1"
     token: Annotated[
         str,
         Option(
@@ -37,45 +29,41 @@ def page(
             "line can be read by others.",
             show_default="none here, a made one elsewhere",
         ),
-    ] = "",
-    open_it: Annotated[bool, Option("--open", help="Open it in the browser.")] = False,
+    ] = ""
+    open_it: Annotated[bool, Option("--open", help="Open it in the browser.")] = False
+
+
+@expand_groups
+def page(
+    ctx: typer.Context,
+    *,
+    options: AddressOptions,
     collection: Collection = None,
     model: Model = None,
-    device: Device = None,
-    engine: Engine = None,
-    precision: Precision = None,
-    encoder_url: EncoderUrl = None,
+    encoder: EncoderOptions,
     search_params: SearchParams = None,
     wait: Wait = None,
 ) -> None:
     """Search in the browser: serve a page on this machine until Ctrl-C."""
     state = state_of(ctx)
     settings = state.settings(
-        collection=collection,
-        model=model,
-        device=device,
-        engine=engine,
-        precision=precision,
-        encoder_url=encoder_url,
-        search_params=search_params,
-        wait=wait,
+        encoder, collection=collection, model=model, search_params=search_params, wait=wait
     )
     from clipstack.output import page_views
-    from clipstack.output.out import printable
-    from clipstack.output.progress import DownloadProgress
     from clipstack.page import address, server
     from clipstack.page.session import SearchSession
 
-    where = address.page_address(host, port, token)
+    page_address = address.page_address(options.host, options.port, options.token)
     announce(state, settings, settings.collection)
-    with DownloadProgress(state.out, settings.model) as download:
-        desk = SearchSession(settings, progress=download, note=state.out.note)
-        desk.open()
-    listening = address.listen(where)
-    state.out.show(page_views.page(where, settings))
-    state.out.hint(page_views.hints(where))
-    if open_it:
+    with page_views.PageProgress(state.out) as progress:
+        session = SearchSession(settings, progress)
+        session.open()
+    listener = address.listen(page_address)
+    state.out.show(page_views.page(page_address, settings))
+    state.out.hint(page_views.hints(page_address))
+    if options.open_it:
         import webbrowser
 
-        webbrowser.open(where.url)  # without the token: others can read the browser's command line
-    server.serve(desk, where, listening, lambda line: state.out.warn(printable(line)))
+        # Without the token: others can read the browser's command line.
+        webbrowser.open(page_address.url)
+    server.serve(session, page_address, listener, progress)

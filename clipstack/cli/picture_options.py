@@ -1,4 +1,4 @@
-"""Options that show what was found; a result in, pictures on the terminal and a page out."""
+"""Options that show hits as pictures: on the terminal, and in an HTML file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import re
 import shlex
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from clipstack.cli.option_groups import OptionGroup
 from clipstack.cli.options import Option
 from clipstack.cli.state import State
 from clipstack.errors import ClipstackError, UsageError
@@ -19,7 +17,7 @@ from clipstack.settings import Settings
 
 if TYPE_CHECKING:
     from clipstack.output.terminal.detection import Terminal
-    from clipstack.search import SearchResult
+    from clipstack.search.searcher import SearchResult
 
 Preview = Annotated[
     bool | None,
@@ -29,41 +27,34 @@ Preview = Annotated[
         show_default="where it speaks Kitty, iTerm2 or Sixel",
     ),
 ]
-Html = Annotated[
-    Path | None,
-    Option("--html", metavar="FILE", help="Write a page with the hits, pictures inside."),
-]
-OpenPage = Annotated[bool, Option("--open", help="Open that page in the browser.")]
 
-ARGUMENTS = "clipstack.arguments"
-"""Where in the root context's `meta` the command line is."""
-
-_MOST_UNASKED = 20
+_DEFAULT_COUNT = 20
+"""Pictures that are drawn without --preview, at most."""
 _MANY = 200
 _PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """How a command shows pictures.
+class PictureOptions(OptionGroup):
+    """How a search shows its hits as pictures."""
 
-    Attributes:
-        preview: True and False as asked for; None where it is left to the terminal.
-        html: the page's file.
-        open: whether a browser shows it.
-    """
-
-    preview: bool | None = None
-    html: Path | None = None
-    open: bool = False
+    preview: Preview = None
+    html: Annotated[
+        Path | None,
+        Option("--html", metavar="FILE", help="Write a page with the hits, pictures inside."),
+    ] = None
+    open_page: Annotated[bool, Option("--open", help="Open that page in the browser.")] = False
 
     @property
-    def asked(self) -> bool:
-        """Whether any of it was asked for."""
-        return bool(self.preview or self.html or self.open)
+    def are_requested(self) -> bool:
+        """Whether any of these options is set."""
+        return bool(self.preview or self.html or self.open_page)
 
     def check(self) -> None:
-        """Raises UsageError, before anything is searched, when the page can't be written."""
+        """Check that the page can be written, before anything is searched.
+
+        Raises:
+            UsageError: it can't.
+        """
         if self.html is None:
             return
         try:
@@ -71,25 +62,27 @@ class Pictures:
                 raise IsADirectoryError(21, "Is a directory")
             tempfile.TemporaryFile(dir=self.html.parent).close()
         except OSError as error:
-            raise _not_written(self.html, error) from None
+            raise _write_error(self.html, error) from None
 
 
-def show(
-    ctx: typer.Context, state: State, settings: Settings, result: SearchResult, pictures: Pictures
-) -> None:
-    """After a search: write its page, open it, draw its hits.
+def show(state: State, settings: Settings, result: SearchResult, options: PictureOptions) -> None:
+    """Write the page of a search, open it in a browser, and draw the hits on the terminal.
 
     Raises:
         ClipstackError: the page can't be written.
     """
-    if pictures.html or pictures.open:
-        _page(ctx, state, settings, result, pictures)
-    if result.hits and (terminal := terminal_for(state, settings, pictures.preview)):
-        _draw(state, settings, result, terminal, unasked=pictures.preview is None)
+    if options.html or options.open_page:
+        _write_page(state, settings, result, options)
+    if result.hits and (terminal := terminal_for(state, settings, options.preview)):
+        _draw(state, settings, result, terminal, draw_all=options.preview is not None)
 
 
 def terminal_for(state: State, settings: Settings, preview: bool | None) -> Terminal | None:
-    """How stdout shows pictures; None where it doesn't, or nobody wants them."""
+    """The terminal to draw pictures on; None if it can't show them, or none are wanted.
+
+    Args:
+        preview: the option; None leaves it to the setting and the terminal.
+    """
     from clipstack.output.out import Mode
 
     if preview is False or (preview is None and settings.preview == "off"):
@@ -101,59 +94,61 @@ def terminal_for(state: State, settings: Settings, preview: bool | None) -> Term
     from clipstack.output.terminal import detection
     from clipstack.output.terminal.grid import shows_blocks
 
-    wanted = "auto" if settings.preview == "off" else settings.preview
-    found = detection.find(state.out.stdout, wanted)
-    if found is None and preview:
-        found = detection.find(state.out.stdout, detection.Protocol.BLOCKS)
-    is_blocks = found is not None and found.protocol is detection.Protocol.BLOCKS
+    protocol = "auto" if settings.preview == "off" else settings.preview
+    terminal = detection.detect(state.out.stdout, protocol)
+    if terminal is None and preview:
+        terminal = detection.detect(state.out.stdout, detection.Protocol.BLOCKS)
+    is_blocks = terminal is not None and terminal.protocol is detection.Protocol.BLOCKS
     if is_blocks and not shows_blocks(state.out.console(state.out.stdout)):
         state.out.note("This terminal has too few colours for pictures.")
         return None
-    return found
+    return terminal
 
 
 def _draw(
-    state: State, settings: Settings, result: SearchResult, terminal: Terminal, *, unasked: bool
+    state: State, settings: Settings, result: SearchResult, terminal: Terminal, *, draw_all: bool
 ) -> None:
     from clipstack.output import captions
-    from clipstack.output.terminal import grid
-    from clipstack.thumbnail_cache import of_user
+    from clipstack.output.terminal.grid import GridPicture, draw_grid
+    from clipstack.thumbnail_cache import ThumbnailCache
 
     shown = [
-        grid.Shown(hit.path, f"{rank}  {score}") for rank, score, hit in captions.ranked(result)
+        GridPicture(hit.path, f"{rank}  {score}") for rank, score, hit in captions.ranked(result)
     ]
-    if unasked:
+    if not draw_all:
         if not any(Path(one.path).exists() for one in shown):
             state.out.note("The pictures are not on this machine.")
             return
-        shown = shown[:_MOST_UNASKED]
-    grid.grid(state.out.console(state.out.stdout), terminal, of_user(settings), shown)
+        shown = shown[:_DEFAULT_COUNT]
+    draw_grid(
+        state.out.console(state.out.stdout), terminal, ThumbnailCache.from_settings(settings), shown
+    )
     if len(shown) < len(result.hits):
         state.out.note(f"The first {len(shown)} of {len(result.hits)}; --preview draws them all.")
 
 
-def _page(
-    ctx: typer.Context, state: State, settings: Settings, result: SearchResult, pictures: Pictures
+def _write_page(
+    state: State, settings: Settings, result: SearchResult, options: PictureOptions
 ) -> None:
     from clipstack.output import gallery
     from clipstack.settings import atomic_file
-    from clipstack.thumbnail_cache import of_user
+    from clipstack.thumbnail_cache import ThumbnailCache
 
     if len(result.hits) > _MANY:
         state.out.note(f"Making thumbnails of {len(result.hits)} pictures")
     text = gallery.gallery_html(
         result,
-        command=_command(ctx),
+        command=_command_line(state.arguments),
         target=settings.target,
-        kept=of_user(settings),
+        thumbnails=ThumbnailCache.from_settings(settings),
     )
-    file = (pictures.html or _temporary()).absolute()
+    file = (options.html or _temporary_file()).absolute()
     try:
-        atomic_file.replace(file, text, mode=0o666 if pictures.html else 0o600)
+        atomic_file.replace(file, text, mode=0o666 if options.html else 0o600)
     except OSError as error:
-        raise _not_written(file, error) from None
+        raise _write_error(file, error) from None
     state.out.note(f"Wrote {file}")
-    if pictures.open:
+    if options.open_page:
         _open(state, file)
 
 
@@ -166,17 +161,16 @@ def _open(state: State, file: Path) -> None:
         state.out.note("There is no browser here to open it in.")
 
 
-def _temporary() -> Path:
+def _temporary_file() -> Path:
     return Path(tempfile.mkdtemp(prefix="clipstack-")) / "hits.html"
 
 
-def _not_written(file: Path, error: OSError) -> ClipstackError:
+def _write_error(file: Path, error: OSError) -> ClipstackError:
     return UsageError(
         f"{file}: can't be written ({error.strerror})", hint="Choose another FILE for --html."
     )
 
 
-def _command(ctx: typer.Context) -> str:
-    """The command line as a shell would take it, without passwords in addresses."""
-    arguments: Sequence[str] = ctx.find_root().meta.get(ARGUMENTS, ())
+def _command_line(arguments: Sequence[str]) -> str:
+    """The command line as a shell takes it, without the passwords in URLs."""
     return _PASSWORD.sub("", shlex.join(["clipstack", *arguments]))

@@ -1,4 +1,4 @@
-"""`clipstack search --queries`: a file of queries in, a line of JSON for each out."""
+"""`clipstack search --queries`: a line of JSON for each query of a file."""
 
 from __future__ import annotations
 
@@ -17,42 +17,46 @@ from clipstack.errors import ClipstackError, ExitCode, NotFoundError, UsageError
 from clipstack.output.out import Mode
 
 if TYPE_CHECKING:
-    from clipstack.search import Query, Searcher, SearchResult
+    from clipstack.search.query import Query
+    from clipstack.search.searcher import Searcher, SearchResult
     from clipstack.settings import Settings
 
 
 def search_many(state: State, settings: Settings, query: Query, source: str, *, null: bool) -> None:
-    """Search for each line of the file `source` (- is stdin), as `query` says besides.
+    """Search for each line of a file.
+
+    Args:
+        query: the options, and terms that are added to those of each line.
+        source: the file; - is stdin.
 
     Raises:
-        typer.Exit: with PARTIAL, when some lines failed.
+        typer.Exit: with PARTIAL, if some lines failed.
     """
     from clipstack.output import hit_views
-    from clipstack.output.progress import DownloadProgress
-    from clipstack.search import Term, check_limit, open_searcher
+    from clipstack.output.progress import Progress
+    from clipstack.search.query import Term, check_limit
+    from clipstack.search.searcher import open_searcher
 
     replace(query, terms=(*query.terms, Term("anything"))).check()
     check_limit(settings.limit, query.offset)
     quiet = null or state.out.mode is Mode.QUIET
     failed = total = 0
     with ExitStack() as stack:
-        lines = _lines(stack.enter_context(_opened(source)))
+        lines = _lines(stack.enter_context(_open(source)))
         announce(state, settings, settings.collection)
-        download = stack.enter_context(DownloadProgress(state.out, settings.model))
-        searcher = stack.enter_context(
-            open_searcher(settings, progress=download, note=state.out.note)
-        )
-        while some := list(islice(lines, settings.batch_size)):
-            for (number, text), found in zip(some, _search(searcher, query, some), strict=True):
+        progress = stack.enter_context(Progress(state.out))
+        searcher = stack.enter_context(open_searcher(settings, events=progress))
+        while batch := list(islice(lines, settings.batch_size)):
+            for (number, text), result in zip(batch, _search(searcher, query, batch), strict=True):
                 total += 1
-                failed += isinstance(found, ClipstackError)
+                failed += isinstance(result, ClipstackError)
                 if not quiet:
-                    if not state.out.record(hit_views.record(number, text, found)):
+                    if not state.out.record(hit_views.record(number, text, result)):
                         return
-                elif isinstance(found, ClipstackError):
-                    state.out.warn(f"line {number}: {found.message}")
+                elif isinstance(result, ClipstackError):
+                    state.out.warn(f"line {number}: {result.message}")
                 else:
-                    state.out.show(hit_views.hits(found, settings.target), null=null)
+                    state.out.show(hit_views.hits(result, settings.target), null=null)
     if failed:
         state.out.warn(f"{failed} of {total} queries failed.")
         raise typer.Exit(ExitCode.PARTIAL)
@@ -61,21 +65,21 @@ def search_many(state: State, settings: Settings, query: Query, source: str, *, 
 def _search(
     searcher: Searcher, query: Query, lines: list[tuple[int, str]]
 ) -> list[SearchResult | ClipstackError]:
-    """What each line finds, or why not, in their order."""
+    """The result or error of each line."""
     from clipstack.search import term_parsing
 
-    found: dict[int, SearchResult | ClipstackError] = {}
-    asked: dict[int, Query] = {}
+    results: dict[int, SearchResult | ClipstackError] = {}
+    queries: dict[int, Query] = {}
     for number, text in lines:
         try:
-            asked[number] = replace(query, terms=(term_parsing.term(text), *query.terms))
+            queries[number] = replace(query, terms=(term_parsing.term(text), *query.terms))
         except ClipstackError as error:
-            found[number] = error
-    found |= zip(asked, searcher.search_all(list(asked.values())), strict=True)
-    return [found[number] for number, _ in lines]
+            results[number] = error
+    results |= zip(queries, searcher.search_all(list(queries.values())), strict=True)
+    return [results[number] for number, _ in lines]
 
 
-def _opened(source: str) -> BinaryIO:
+def _open(source: str) -> BinaryIO:
     if source == "-":
         return sys.stdin.buffer
     try:

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
-from clipstack.cli.options import Device, Engine, Option, Precision
+from clipstack.cli.option_groups import expand_groups
+from clipstack.cli.options import EngineOptions, Option
 from clipstack.cli.state import model_folder, state_of
 
 
+@expand_groups
 def serve(
     ctx: typer.Context,
+    *,
     port: Annotated[
         int, Option("--port", "-p", metavar="PORT", min=1, max=65535, help="Port to listen on.")
     ] = 3000,
@@ -32,13 +35,11 @@ def serve(
         int | None,
         Option(min=1, metavar="N", help="Processes, each with its own model.", show_default="1"),
     ] = None,
-    device: Device = None,
-    engine: Engine = None,
-    precision: Precision = None,
+    engine: EngineOptions,
 ) -> None:
     """Run the HTTP service here until Ctrl-C: pictures and texts in, vectors out."""
     state = state_of(ctx)
-    settings = state.settings(model=model, device=device, engine=engine, precision=precision)
+    settings = state.settings(engine, model=model)
     from clipstack.output import serve_views
     from clipstack.stack import local_service
 

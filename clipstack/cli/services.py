@@ -42,8 +42,9 @@ def stop(ctx: typer.Context, services: Services = None, project: Project = None)
         names = teardown.stop(stack.project, services or [], progress)
     state.out.show(stack_views.stopped(stack.project, names))
     if names:
-        line = " ".join(["clipstack start", *(services or [])]) + teardown.option(stack.project)
-        state.out.hint(f"`{line}` starts them again.")
+        command = " ".join(["clipstack start", *(services or [])])
+        option = teardown.project_option(stack.project)
+        state.out.hint(f"`{command}{option}` starts them again.")
     else:
         state.out.note("They were stopped already.")
 
@@ -62,7 +63,7 @@ def _start(
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import lifecycle
 
-    way = lifecycle.Way(
+    options = lifecycle.StartOptions(
         timeout,
         wait,
         milvus_token=stack.settings.milvus_token,
@@ -70,7 +71,7 @@ def _start(
     )
     with StackProgress(state.out) as progress:
         made = lifecycle.start(
-            stack.project, stack.values, services or [], progress, way, stop_first=stop_first
+            stack.project, stack.values, services or [], progress, options, stop_first=stop_first
         )
     state.out.show(stack_views.started(made))
     if not made.changed:

@@ -35,23 +35,21 @@ def show(
 ) -> None:
     """Show one picture, what the index knows of it, and what has become of its file."""
     state = state_of(ctx)
-    from clipstack.images.source_state import compare
+    from clipstack.images.file_state import file_state
     from clipstack.index.connect import connect
     from clipstack.output.picture_views import picture as view
 
     settings = state.settings(collection=collection, wait=wait)
     announce(state, settings, settings.collection)
     with connect(settings) as index:
-        rows = index.collection(
-            settings.collection, patience=settings.patience, note=state.out.note
-        )
+        rows = index.collection(settings.collection, patience=settings.patience, events=state.out)
         row = _row(rows, picture)
     if row is None:
         raise NotFoundError(
             f"{picture}: no picture in collection {settings.collection!r}",
             hint="`clipstack search -q WORDS` lists paths; `clipstack import FOLDER` adds more.",
         )
-    original = compare(
+    original = file_state(
         row["path"], size=row["size"], mtime_ns=row["mtime_ns"], digest=row["digest"]
     )
     _draw(state, settings, row["path"], preview)
@@ -74,12 +72,12 @@ def _draw(state: State, settings: Settings, path: str, preview: bool | None) -> 
     terminal = terminal_for(state, settings, preview)
     if terminal is None:
         return
-    from clipstack.output.terminal.grid import one
-    from clipstack.thumbnail_cache import of_user
+    from clipstack.output.terminal.grid import draw_picture
+    from clipstack.thumbnail_cache import ThumbnailCache
 
     console = state.out.console(state.out.stdout)
     rows = max(1, min(_MOST_ROWS, console.height - _ROWS_OF_TEXT))
     room = min(_MOST_COLUMNS, console.width), rows
-    fault = one(console, terminal, of_user(settings), path, room)
+    fault = draw_picture(console, terminal, ThumbnailCache.from_settings(settings), path, room)
     if fault:
         state.out.warn(fault.message)

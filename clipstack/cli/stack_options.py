@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,11 +51,3 @@ def stack_of(state: State, project: str | None) -> Chosen:
     values = stack_variables.variables(settings.project, settings.stack)
     usual = project is None or state.settings(target=targets.STACK).project == settings.project
     return Chosen(settings, settings.project, values, usual)
-
-
-def is_open(address: str) -> bool:
-    """Whether others than this machine reach what listens on `address`."""
-    try:
-        return not ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return address != "localhost"

@@ -1,4 +1,4 @@
-"""The global options in; the settings, the output and the model of one run out."""
+"""What the global options give every command: settings and output."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from clipstack import settings
+from clipstack.cli.option_groups import OptionGroup
 from clipstack.output.out import Out, tilde
 from clipstack.settings import Settings
 
@@ -18,37 +19,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What every command gets from the options before it."""
+    """What every command gets from the global options.
+
+    Attributes:
+        arguments: the command line.
+    """
 
     out: Out
     config: Path | None
     target: str | None
-    debug: bool
+    arguments: tuple[str, ...] = ()
 
-    def settings(self, **flags: Any) -> Settings:
-        """Settings of all layers, `flags` (None for those not given) on top."""
+    def settings(self, *groups: OptionGroup, **flags: Any) -> Settings:
+        """Settings of all layers, with options on top.
+
+        Args:
+            groups: of options that are all settings.
+            flags: options by the name of the setting; None if not given.
+        """
+        for group in groups:
+            flags |= vars(group)
         return settings.load({"target": self.target, **flags}, config=self.config)
 
 
 def state_of(ctx: typer.Context) -> State:
-    """The run's State, made by the root command."""
+    """The State that the root command made."""
     state = ctx.find_object(State)
     assert state is not None
     return state
 
 
 def announce(state: State, loaded: Settings, collection: str | None = None) -> None:
-    """Say on stderr which target, and which collection in it, the answer comes from."""
-    where = f"{loaded.target}: {loaded.milvus_uri or tilde(str(loaded.database))}"
+    """Say on stderr which target, collection and encoder a command works with."""
+    message = f"{loaded.target}: {tilde(loaded.location)}"
     if collection:
-        where += f", collection {collection}"
-    state.out.note(f"{where}, encoder {loaded.encoder_url}" if loaded.encoder_url else where)
+        message += f", collection {collection}"
+    if loaded.encoder_urls:
+        message += f", encoder {' '.join(loaded.encoder_urls)}"
+    state.out.note(message)
 
 
 def model_folder(state: State, loaded: Settings) -> ModelFolder:
-    """Where the model of the settings is, fetched first when it is not on this machine."""
+    """The folder of the settings' model, which is fetched if it is not on this machine."""
     from clipstack.encoders.models.catalog import resolve
-    from clipstack.output.progress import DownloadProgress
+    from clipstack.output.progress import Progress
 
-    with DownloadProgress(state.out, loaded.model) as download:
-        return resolve(loaded.model, download=True, progress=download)
+    with Progress(state.out) as progress:
+        return resolve(loaded.model, download=True, events=progress)

@@ -27,8 +27,8 @@ def status(
     from clipstack.stack import status as states
 
     if watch:
-        stack_views.watch(state.out, lambda: states.look(stack.project, stack.values))
-    found = states.look(stack.project, stack.values)
+        stack_views.watch(state.out, lambda: states.read_status(stack.project, stack.values))
+    found = states.read_status(stack.project, stack.values)
     state.out.show(stack_views.status(found))
     if found.is_absent:
         state.out.hint(f"The stack {stack.project} is not running. `clipstack up` starts it.")

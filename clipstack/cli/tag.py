@@ -50,10 +50,10 @@ def tag(
 
     announce(state, settings, settings.collection)
     if not pictures:
-        found = tagging.count(settings, state.out.note)
+        found = tagging.count(settings, state.out)
         if not found:
             state.out.note("No picture has a tag yet.")
-        state.out.show(tag_views.counts(found), null=null)
+        state.out.show(tag_views.tag_counts(found), null=null)
         return
     result = tagging.tag(
         settings,
@@ -61,7 +61,7 @@ def tag(
         sys.stdin.buffer,
         add=add or (),
         remove=remove or (),
-        note=state.out.note,
+        events=state.out,
     )
     changes = bool(add or remove)
     state.out.show(tag_views.tagged(result, settings.target, changes=changes), null=null)

@@ -29,16 +29,16 @@ def export(
     """
     state = state_of(ctx)
     settings = state.settings(wait=wait)
-    from clipstack.index.transfer import export as transfer
+    from clipstack.index.transfer import file_export
     from clipstack.output import transfer_views
     from clipstack.output.progress import TransferProgress
 
     announce(state, settings, name)
-    transfer.check(file)
+    file_export.check(file)
     if Path(file).exists():
         state.out.confirm(f"Write over {file}?")
     with TransferProgress(state.out, "Exporting") as progress:
-        exported = transfer.export(settings, name, file, progress)
+        exported = file_export.export(settings, name, file, progress)
     state.out.show(transfer_views.exported(exported, settings.target))
 
 
@@ -85,18 +85,15 @@ def import_(
     state = state_of(ctx)
     flags = {"collection": collection, "model": model, "metric": metric}
     settings = state.settings(**flags, wait=wait)
-    from clipstack.index.transfer.load import load
+    from clipstack.index.transfer.file_import import import_files
     from clipstack.model_selection import model_for
     from clipstack.output import transfer_views
-    from clipstack.output.progress import DownloadProgress, TransferProgress
+    from clipstack.output.progress import TransferProgress
 
     announce(state, settings)
-    with (
-        DownloadProgress(state.out, settings.model) as download,
-        TransferProgress(state.out, "Importing") as progress,
-    ):
-        named_model = partial(model_for, settings, download=True, progress=download)
-        loaded = load(settings, files, named_model, progress)
+    with TransferProgress(state.out, "Importing") as progress:
+        named_model = partial(model_for, settings, download=True, events=progress)
+        loaded = import_files(settings, files, named_model, progress)
     state.out.show(transfer_views.loaded(loaded, settings.target))
     if loaded.interrupted:
         state.out.hint("Interrupted. What is imported stays; run it again to import the rest.")
@@ -126,13 +123,13 @@ def copy(
     state = state_of(ctx)
     settings = state.settings(wait=wait)
     target_settings = state.settings(target=to, wait=wait)
-    from clipstack.index.transfer import collection_copy as transfer
+    from clipstack.index.transfer import collection_copy
     from clipstack.output import transfer_views
     from clipstack.output.progress import TransferProgress
 
     announce(state, settings, name)
     with TransferProgress(state.out, "Copying") as progress:
-        copied = transfer.copy(settings, target_settings, name, new_name or "", progress)
+        copied = collection_copy.copy(settings, target_settings, name, new_name or "", progress)
     state.out.show(transfer_views.copied(copied, settings.target, target_settings.target))
     if copied.interrupted:
         state.out.hint("Interrupted. What is copied stays; run it again to copy the rest.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipstack import net
 from clipstack.cli.options import Option
 from clipstack.cli.stack_options import (
     Chosen,
@@ -13,7 +14,6 @@ from clipstack.cli.stack_options import (
     Services,
     Timeout,
     Wait,
-    is_open,
     stack_of,
 )
 from clipstack.cli.state import State, state_of
@@ -50,12 +50,12 @@ def up(
     state = state_of(ctx)
     stack = stack_of(state, project)
     from clipstack.stack import preflight
-    from clipstack.stack.services import GPUS, chosen
+    from clipstack.stack.services import GPUS, selected_services
 
     if gpu is not None:
         stack.values[GPUS] = (stack.values.get(GPUS) or "all") if gpu else ""
-    wanted = chosen(stack.values, services or [], attu=attu)
-    checks = preflight.everything(stack.project, stack.values, wanted)
+    wanted = selected_services(stack.values, services or [], attu=attu)
+    checks = preflight.all_checks(stack.project, stack.values, wanted)
     if dry_run:
         _show_plan(state, stack, wanted, checks)
         return
@@ -74,7 +74,7 @@ def _show_plan(
     failed = preflight.failures(checks)
     if any(check.name in ("Docker", "Compose") for check in failed):
         raise _in_the_way(failed)
-    state.out.show(stack_views.plan(plan(stack.project, stack.values, wanted, checks)))
+    state.out.show(stack_views.planned(plan(stack.project, stack.values, wanted, checks)))
     _warn(state, stack, checks)
     for check in failed:
         state.out.warn(f"{check.message}. Fix: {check.fix}")
@@ -90,7 +90,7 @@ def _build_or_refuse(
     from clipstack.stack import preflight
 
     tag = stack.values["CLIPSTACK_BENTOML_IMAGE"]
-    made_here = any(preflight.is_made_here(one, stack.values) for one in wanted)
+    made_here = any(preflight.is_built_locally(one, stack.values) for one in wanted)
     failed = preflight.failures(checks)
     absent = [check for check in failed if made_here and check.name == f"image {tag}"]
     if len(failed) > len(absent):
@@ -126,7 +126,7 @@ def _warn(state: State, stack: Chosen, checks: list[Check]) -> None:
         if check.level is Level.WARN:
             state.out.warn(f"{check.message}. {check.fix}")
     address = stack.values["CLIPSTACK_BIND_ADDRESS"]
-    if is_open(address):
+    if not net.is_loopback(address):
         asks = _asks_for_password(stack)
         state.out.warn(
             f"The services listen on {address}: who reaches this machine reaches them. "
@@ -158,11 +158,13 @@ def _start(
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import lifecycle
 
-    way = lifecycle.Way(timeout, wait, pull, stack.settings.milvus_token, stack.settings.collection)
+    options = lifecycle.StartOptions(
+        timeout, wait, pull, stack.settings.milvus_token, stack.settings.collection
+    )
     with StackProgress(state.out) as progress:
-        made = lifecycle.up(stack.project, stack.values, wanted, progress, way)
+        made = lifecycle.up(stack.project, stack.values, wanted, progress, options)
     state.out.show(stack_views.started(made))
-    ready = all(one.is_ready for one in made.progress)
+    ready = all(one.is_ready for one in made.services)
     _say(state, stack, made.changed, made.seconds, ready)
     if not stack.is_usual:
         state.out.hint(f"Set CLIPSTACK_PROJECT={stack.project} for commands that are to use it.")

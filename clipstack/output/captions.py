@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clipstack.output.scores import format_score
+
 if TYPE_CHECKING:
     from clipstack.index.base import Hit
     from clipstack.search.query import Query
@@ -19,8 +21,8 @@ def ranked(result: SearchResult) -> list[tuple[int, str, Hit]]:
 
 
 def _score(hit: Hit, metric: str) -> str:
-    score = f"{hit.score:.2f}" if metric == "L2" else f"{hit.score:.4f}"
-    return score if hit.stands_out is None else f"{score} ({hit.stands_out:+.1f})"
+    score = format_score(hit.score, metric)
+    return score if hit.significance is None else f"{score} ({hit.significance:+.1f})"
 
 
 def title(query: Query) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from clipstack.index.base import CollectionSummary, CompactionResult
 from clipstack.output.out import View
+from clipstack.output.scores import better
 from clipstack.output.tables import key_value_view, new_table
-from clipstack.output.views import better
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

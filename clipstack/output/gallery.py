@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from clipstack.errors import ImageError
 from clipstack.output import captions
 from clipstack.output.out import printable
-from clipstack.output.views import better
-from clipstack.thumbnail_cache import MEDIA_TYPE, Thumbnails
+from clipstack.output.scores import better
+from clipstack.thumbnail_cache import MEDIA_TYPE, ThumbnailCache
 
 if TYPE_CHECKING:
     from clipstack.index.base import Hit
@@ -54,7 +54,7 @@ def gallery_html(
     *,
     command: str,
     target: str,
-    thumbnails: Thumbnails,
+    thumbnails: ThumbnailCache,
 ) -> str:
     """A self-contained HTML page without scripts; its policy would let none run.
 
@@ -108,7 +108,7 @@ def _policy() -> str:
     )
 
 
-def _items(result: SearchResult, thumbnails: Thumbnails) -> list[str]:
+def _items(result: SearchResult, thumbnails: ThumbnailCache) -> list[str]:
     def read(hit: Hit) -> bytes | ImageError:
         try:
             return thumbnails.get(hit.path, _EDGE)

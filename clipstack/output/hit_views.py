@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipstack.output.out import View, error_document, printable, shortened
+from clipstack.output.scores import better, format_score
 from clipstack.output.tables import new_table, path_link
-from clipstack.output.views import better
 
 if TYPE_CHECKING:  # search imports numpy and the decoders
     from rich.console import RenderableType
@@ -65,6 +65,7 @@ def _hits(result: SearchResult) -> dict[str, Any]:
     hits = []
     for rank, hit in _ranked(result):
         document = {"rank": rank, **asdict(hit)}
+        document["stands_out"] = document.pop("significance")
         if group := result.groups.get(hit.id):
             document["group"] = asdict(group)
         hits.append(document)
@@ -100,14 +101,14 @@ def _term(term: Term) -> dict[str, Any]:
 
 
 def _score(result: SearchResult, hit: Hit) -> str:
-    return f"{hit.score:.2f}" if result.collection.metric == "L2" else f"{hit.score:.4f}"
+    return format_score(hit.score, result.collection.metric)
 
 
 def _extra_columns(result: SearchResult, hit: Hit) -> list[str]:
     """The columns that only some searches have."""
     group = result.groups.get(hit.id)
     columns = [group.name or _NO_DATE, str(group.size)] if group else []
-    return [*columns, *([f"{hit.stands_out:+.2f}"] if hit.stands_out is not None else [])]
+    return [*columns, *([f"{hit.significance:+.2f}"] if hit.significance is not None else [])]
 
 
 def _line(result: SearchResult, rank: int, hit: Hit) -> str:
@@ -124,7 +125,7 @@ def _table(result: SearchResult) -> RenderableType:
     metric = result.collection.metric
     by = result.query.group_by
     extra = [by, "pictures"] if by else []
-    extra += ["stands out"] if any(hit.stands_out is not None for hit in result.hits) else []
+    extra += ["stands out"] if any(hit.significance is not None for hit in result.hits) else []
     right = ("#", "score", "pixels", "pictures", "stands out")
     table = new_table("#", "score", "path", "pixels", *extra, right=right)
     table.caption = f"{metric}, {better(metric)} is better"

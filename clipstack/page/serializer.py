@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from clipstack.index.base import CollectionSummary, Hit
+from clipstack.index.schema import higher_is_better
 from clipstack.search.searcher import SearchResult
 from clipstack.units import format_bytes
 
@@ -30,7 +31,7 @@ def search_result(result: SearchResult, limit: int) -> dict[str, Any]:
     return {
         "collection": result.collection.name,
         "metric": result.collection.metric,
-        "better": "lower" if result.collection.metric == "L2" else "higher",
+        "better": "higher" if higher_is_better(result.collection.metric) else "lower",
         "seconds": round(result.seconds, 4),
         "more": len(result.hits) >= limit,
         "hits": [_hit(hit) | {"group": _group(result, hit)} for hit in result.hits],
@@ -45,7 +46,7 @@ def _hit(hit: Hit) -> dict[str, Any]:
         "folder": _text(str(path.parent)),
         "path": _text(hit.path),
         "score": round(hit.score, 5),
-        "stands_out": _finite(hit.stands_out),
+        "stands_out": _finite(hit.significance),
         "width": hit.width,
         "height": hit.height,
         "taken": _day(hit.taken_at),

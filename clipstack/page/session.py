@@ -19,9 +19,9 @@ from clipstack.index.base import Collection, CollectionSummary, Index
 from clipstack.index.connect import connect
 from clipstack.page.query_parser import ParsedQuery
 from clipstack.search.query import Query, Term
-from clipstack.search.query_encoding import Encoding
-from clipstack.search.searcher import Searcher, SearchResult, read
-from clipstack.search.term_vectors import Material
+from clipstack.search.query_encoding import QueryEncoder
+from clipstack.search.searcher import Searcher, SearchResult, read_inputs
+from clipstack.search.term_vectors import TermInput
 from clipstack.settings import Settings
 
 T = TypeVar("T")
@@ -40,13 +40,13 @@ class _PendingSearch:
     """A search that waits for its batch.
 
     Attributes:
-        materials: the files and URLs of its query, read.
+        inputs: the files and URLs of its query, read.
         is_connected: whether the client still waits for the result.
         future: gets the result, or None if the client does not wait any more.
     """
 
     parsed: ParsedQuery
-    materials: list[Material]
+    inputs: list[TermInput]
     is_connected: Callable[[], Awaitable[bool]]
     future: asyncio.Future[SearchResult | None]
 
@@ -63,11 +63,7 @@ class SearchSession:
         events: reports a download, and what takes a while.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        events: Events = SILENT,
-    ) -> None:
+    def __init__(self, settings: Settings, events: Events = SILENT) -> None:
         self.settings = replace(settings, wait=min(settings.wait, _MAX_WAIT_SECONDS))
         self._events = events
         self._index: Index | None = None
@@ -117,10 +113,10 @@ class SearchSession:
         Raises:
             ClipstackError: as `clipstack.search.search`.
         """
-        read_query = partial(read, parsed.query, parsed.limit, self.settings)
-        materials = await _run_in(self._lookup_executor, read_query)
+        read_query = partial(read_inputs, parsed.query, parsed.limit, self.settings)
+        inputs = await _run_in(self._lookup_executor, read_query)
         future: asyncio.Future[SearchResult | None] = asyncio.get_running_loop().create_future()
-        self._pending.append(_PendingSearch(parsed, materials, is_connected, future))
+        self._pending.append(_PendingSearch(parsed, inputs, is_connected, future))
         self._arrived.set()
         return await future
 
@@ -193,9 +189,9 @@ class SearchSession:
         """The result or error of each search; all are in one collection and have one limit."""
         parsed = searches[0].parsed
         try:
-            return self._searcher_for(parsed.collection).answers(
+            return self._searcher_for(parsed.collection).search_inputs(
                 [search.parsed.query for search in searches],
-                [search.materials for search in searches],
+                [search.inputs for search in searches],
                 parsed.limit,
                 time.monotonic(),
             )
@@ -214,11 +210,11 @@ class SearchSession:
             return previous
         settings = replace(self.settings, collection=name or self.settings.collection)
         if previous is not None and previous.info.fingerprint == collection.info.fingerprint:
-            encoding = previous.encoding
+            query_encoder = previous.query_encoder
         else:
-            encoding = Encoding(settings, collection.info, events=self._events)
+            query_encoder = QueryEncoder(settings, collection.info, events=self._events)
         collection.prepare()
-        self._searcher = Searcher(settings, collection, encoding, events=self._events)
+        self._searcher = Searcher(settings, collection, query_encoder, events=self._events)
         return self._searcher
 
     def _collection(self, name: str) -> Collection:

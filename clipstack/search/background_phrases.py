@@ -1,6 +1,6 @@
-"""A model's encoder in; the vectors of phrases that have nothing to do with a query out.
+"""Phrases that have nothing to do with a query, and their vectors.
 
-What such phrases score in a collection is what a query of one's own is compared with.
+A query is compared with what they score in the collection.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from clipstack.events import SILENT, Events
 from clipstack.search import prompts, term_vectors
 from clipstack.settings import atomic_file, cache_dir
+from clipstack.vectors import unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 PHRASES = 800
 _BATCH = 100
-# Part of the cache's key; another number for other phrases.
 _EDITION = 1
+"""Part of the cache's key: change it when the phrases change."""
 
 
 def _words(text: str) -> list[str]:
@@ -59,12 +61,12 @@ _THINGS = _words(
 
 
 def phrases(count: int = PHRASES) -> list[str]:
-    """`count` different phrases of everyday words, the same every time: vague and precise ones."""
-    made = _phrases(random.Random(5))
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[next(made)] = None
-    return list(found)
+    """`count` different phrases of everyday words, vague and precise ones; always the same."""
+    generator = _phrases(random.Random(5))
+    unique: dict[str, None] = {}
+    while len(unique) < count:
+        unique[next(generator)] = None
+    return list(unique)
 
 
 def _phrases(rng: random.Random) -> Iterator[str]:
@@ -82,56 +84,63 @@ def _phrases(rng: random.Random) -> Iterator[str]:
 def vectors(
     model: ModelInfo,
     load: Callable[[], Encoder],
-    note: Callable[[str], None] = lambda _: None,
+    events: Events = SILENT,
     prompt: str = "none",
 ) -> Floats:
-    """The phrases' vectors, float32 [at most PHRASES, dimension], as the model gives them.
+    """Vectors of the phrases, as the model gives them.
 
-    Encoded once for a model and a prompt, and kept in the cache folder. Phrases that are one to
-    the model, as words it does not know are passed over, count once.
+    They are encoded once for a model and a prompt, and cached in a file. Of phrases that are the
+    same to the model, as it ignores words that it does not know, one is used.
 
     Args:
         load: gives the model's encoder, if it is needed.
-        note: told that this takes a while.
-        prompt: as in a Query; the phrases are put into it as the query's texts are.
+        events: reports that this takes a while.
+        prompt: as in a Query; it is put around the phrases, too.
+
+    Returns:
+        float32 [at most PHRASES, dimension].
     """
     import numpy as np
 
-    words = hashlib.blake2b("\n".join(prompts.templates(prompt)).encode(), digest_size=8)
-    name = f"{model.fingerprint}-{_EDITION}-{words.hexdigest()}.npy"
+    templates = prompts.templates(prompt)
+    digest = hashlib.blake2b("\n".join(templates).encode(), digest_size=8).hexdigest()
+    name = f"{model.fingerprint}-{_EDITION}-{digest}.npy"
     file = cache_dir() / "background" / name
     with contextlib.suppress(OSError, ValueError):
-        kept: Floats = np.load(file)
-        if kept.ndim == 2 and kept.shape[1] == model.dimension:
-            return kept
-    note(f"Encoding {PHRASES} phrases to compare with, once for this model.")
+        cached: Floats = np.load(file)
+        if cached.ndim == 2 and cached.shape[1] == model.dimension:
+            return cached
+    events.note(f"Encoding {PHRASES} phrases to compare with, once for this model.")
     encoder, texts = load(), phrases()
     parts = [
-        _encoded(encoder, texts[at : at + _BATCH], prompts.templates(prompt))
-        for at in range(0, len(texts), _BATCH)
+        _encode(encoder, texts[start : start + _BATCH], templates)
+        for start in range(0, len(texts), _BATCH)
     ]
-    made = _different(np.concatenate(parts))
-    packed = io.BytesIO()
-    np.save(packed, made)
+    distinct = _without_duplicates(np.concatenate(parts))
+    buffer = io.BytesIO()
+    np.save(buffer, distinct)
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_file.replace(file, packed.getvalue())
-    return made
+        atomic_file.replace(file, buffer.getvalue())
+    return distinct
 
 
-def _encoded(encoder: Encoder, texts: Sequence[str], templates: Sequence[str]) -> Floats:
+def _encode(encoder: Encoder, texts: Sequence[str], templates: Sequence[str]) -> Floats:
     import numpy as np
 
-    said = [prompts.filled(one, text) for text in texts for one in templates]
-    found = encoder.encode_texts(said)
     size = len(templates)
-    return np.stack([term_vectors.mean(found[at : at + size]) for at in range(0, len(said), size)])
+    vectors = encoder.encode_texts(
+        [prompts.fill(each, text) for text in texts for each in templates]
+    )
+    return np.stack(
+        [term_vectors.mean(vectors[start : start + size]) for start in range(0, len(vectors), size)]
+    )
 
 
-def _different(found: Floats) -> Floats:
+def _without_duplicates(vectors: Floats) -> Floats:
     import numpy as np
 
-    unit = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-    alike = np.tril(unit @ unit.T > 0.9995, -1)
-    kept: Floats = found[~alike.any(axis=1)]
-    return kept
+    units = unit(vectors)
+    alike = np.tril(units @ units.T > 0.9995, -1)
+    distinct: Floats = vectors[~alike.any(axis=1)]
+    return distinct

@@ -1,6 +1,6 @@
-"""What a target's collection was the last time it was searched, where opening it takes long.
+"""The CollectionInfo of the last search, cached for targets that take long to open.
 
-Only a guess that saves time: whoever uses it compares it with what the collection says of itself.
+It only saves time: its users compare it with the real one.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from clipstack.settings import Settings, atomic_file, cache_dir
 
 
 def read(settings: Settings) -> CollectionInfo | None:
-    """What `settings.collection` was, or None."""
+    """The cached CollectionInfo of `settings.collection`, or None."""
     try:
-        kept = json.loads(_file(settings).read_text("utf-8"))
-        return CollectionInfo.from_description(kept["name"], kept["description"])
+        cached = json.loads(_file(settings).read_text("utf-8"))
+        return CollectionInfo.from_description(cached["name"], cached["description"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def write(settings: Settings, info: CollectionInfo) -> None:
-    """Keep what it is now."""
+    """Cache `info`."""
     if read(settings) == info:
         return
     file = _file(settings)
-    kept = {"name": info.name, "description": info.to_description()}
+    cached = {"name": info.name, "description": info.to_description()}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_file.replace(file, json.dumps(kept))
+        atomic_file.replace(file, json.dumps(cached))
 
 
 def forget(settings: Settings) -> None:
-    """Keep nothing of it."""
+    """Remove `settings.collection` from the cache."""
     with contextlib.suppress(OSError):
         _file(settings).unlink(missing_ok=True)
 
 
 def _file(settings: Settings) -> Path:
-    where = settings.milvus_uri or str(settings.database.expanduser().absolute())
-    key = f"{where} {settings.milvus_database} {settings.collection}"
+    target = settings.milvus_uri or str(settings.database.expanduser().absolute())
+    key = f"{target} {settings.milvus_database} {settings.collection}"
     digest = hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
     return cache_dir() / "collections" / f"{digest}.json"

@@ -1,6 +1,6 @@
-"""A query's scores, and a sample of the collection, in; how far each hit stands out of it out.
+"""How far the score of a hit stands out of what other queries score in the collection.
 
-The method, where it comes from and what it was measured on: docs/adr/0010-cut-off.md.
+docs/adr/0010-cut-off.md has the method, its sources and measurements.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from clipstack.vectors import unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,37 +20,37 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Doubles = npt.NDArray[np.float64]
 
-# Vectors of the collection that stand for all of it.
 SAMPLE = 2000
-# How many of a query's best scores tell whether it is there.
+"""Vectors of the collection that represent all of it."""
 BEST = 100
-# What is above is there, where the background's own errors do not say it: see `boundary`.
+"""Best scores of a query that its level is calculated from."""
 BOUND = -1.15
-# The temperature of the soft maximum, as a share of the spread of one query's scores.
+"""The boundary where the background's errors do not give one: see `boundary`."""
 _TEMPERATURE = 1 / 4.5
-_LEAST_ROWS = 20
+"""Of the soft maximum, as a share of the standard deviation of one query's scores."""
+_MIN_ROWS = 20
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-# Two groups of errors count as two when they are this many of their widths apart, and neither is
-# smaller than this share.
-_APART, _LEAST_SHARE = 1.9, 0.1
+_MIN_DISTANCE, _MIN_SHARE = 1.9, 0.1
+"""Errors form two groups if their means are at least this many widths apart and each group has at
+least this share of them."""
 
 
 class Cutoff:
-    """What background queries score in one collection, and so what a query should when it is there.
+    """The level that background queries reach in one collection, which hits are compared with.
 
     Args:
         sample: float32 [m, dimension], vectors of the collection chosen at random.
-        rows: how many vectors the collection has, or those a filter lets through.
-        background: float32 [n, dimension], queries that have nothing to do with the one in
-            question but are made in the same way: see `imitations`.
+        rows: vectors in the collection, or those that a filter lets through.
+        background: float32 [n, dimension], queries for other things, made in the same way: see
+            `background_queries`.
         metric: COSINE, IP or L2.
 
     Raises:
-        ValueError: there are fewer than `_LEAST_ROWS` vectors in the sample, or no background.
+        ValueError: there are fewer than `_MIN_ROWS` vectors in the sample, or no background.
     """
 
     def __init__(self, sample: Floats, rows: int, background: Floats, metric: str) -> None:
-        if len(sample) < _LEAST_ROWS or len(background) < _LEAST_ROWS:
+        if len(sample) < _MIN_ROWS or len(background) < _MIN_ROWS:
             raise ValueError("too few vectors to compare with")
         self.metric = metric
         self.rows = max(rows, len(sample))
@@ -57,16 +59,16 @@ class Cutoff:
         self._temperature = float(scores.std(axis=1).mean()) * _TEMPERATURE or 1e-6
         share = max(1, round(self.best * len(sample) / self.rows))
         levels = soft_maximum(scores, self._temperature, share)
-        unit = _unit(background)
-        self._centre = unit.mean(axis=0)[:, None]
-        self._by_vector = _fit(unit, levels)
-        self._by_precision = _fit(unit @ self._centre, levels)
+        directions = unit(background)
+        self._centre = directions.mean(axis=0)[:, None]
+        self._by_vector = _fit(directions, levels)
+        self._by_precision = _fit(directions @ self._centre, levels)
 
-    def standing_out(self, query: Floats, scores: Floats) -> Doubles:
-        """How far each hit stands out; what is above 0 does.
+    def significance(self, query: Floats, scores: Floats) -> Doubles:
+        """How far each hit stands out. Hits above 0 do.
 
         Args:
-            query: float32 [dimension], what was searched for.
+            query: float32 [dimension], the vector that was searched for.
             scores: [n], of the `best` hits of the search, or all there are, best first.
 
         Returns:
@@ -74,32 +76,33 @@ class Cutoff:
         """
         import numpy as np
 
-        good = comparable(np.asarray(scores, np.float64), query, self.metric)
-        if not len(good):
-            return good
-        level = soft_maximum(good[None], self._temperature, self.best)[0]
-        unit = _unit(query[None])
-        levels = level - (good.max() - good)
+        similarities = comparable(np.asarray(scores, np.float64), query, self.metric)
+        if not len(similarities):
+            return similarities
+        level = soft_maximum(similarities[None], self._temperature, self.best)[0]
+        direction = unit(query[None])
+        levels = level - (similarities.max() - similarities)
         return np.minimum(
-            self._by_vector.above(unit, levels),
-            self._by_precision.above(unit @ self._centre, levels),
+            self._by_vector.above(direction, levels),
+            self._by_precision.above(direction @ self._centre, levels),
         )
 
 
-def imitations(
+def background_queries(
     are_texts: Sequence[bool],
     combine: Callable[[Sequence[Floats]], Floats],
     phrases: Floats,
     pictures: Floats,
     count: int = 400,
 ) -> Floats:
-    """Queries made as one's own was, of other things: every text another, every picture another.
+    """Queries for other things, made as the user's was: with another text or picture per term.
 
     Args:
-        are_texts: for each term of the query whether it is a text, not a picture.
-        combine: makes one query of the vectors of the terms, as it was made of one's own.
-        phrases: float32 [n, dimension]; may be empty where no term is a text.
-        pictures: float32 [m, dimension], of the collection but not of its sample; likewise.
+        are_texts: for each term of the query, whether it is a text. Otherwise it is a picture.
+        combine: makes the vector of a query from the vectors of its terms.
+        phrases: float32 [n, dimension]; may be empty if no term is a text.
+        pictures: float32 [m, dimension], vectors of the collection that are not in the sample; may
+            be empty if no term is a picture.
 
     Returns:
         float32 [at most n, m or `count`, dimension].
@@ -115,16 +118,16 @@ def imitations(
         rng = np.random.default_rng(3)
         chosen = np.stack([rng.integers(len(s), size=count) for s in sources], axis=1)
     return np.stack(
-        [combine([source[at] for source, at in zip(sources, row, strict=True)]) for row in chosen]
+        [combine([source[n] for source, n in zip(sources, row, strict=True)]) for row in chosen]
     )
 
 
 def soft_maximum(scores: Doubles, temperature: float, best: int) -> Doubles:
     """The log-mean-exp of the `best` highest of each row of `scores` [n, m].
 
-    Divided by the temperature it is the negative free energy, of Liu et al., "Energy-based
-    Out-of-distribution Detection", NeurIPS 2020, but for a constant. Rows with fewer than `best`
-    scores count as if the missing ones were very low.
+    Divided by the temperature it is, up to a constant, the negative free energy of Liu et al.,
+    "Energy-based Out-of-distribution Detection", NeurIPS 2020. In rows with fewer than `best`
+    scores, the missing ones count as very low.
     """
     import numpy as np
 
@@ -132,12 +135,12 @@ def soft_maximum(scores: Doubles, temperature: float, best: int) -> Doubles:
         scores = np.partition(scores, scores.shape[1] - best, axis=1)[:, -best:]
     top = scores.max(axis=1)
     total = np.exp((scores - top[:, None]) / temperature).sum(axis=1)
-    found: Doubles = top + temperature * np.log(total / best)
-    return found
+    levels: Doubles = top + temperature * np.log(total / best)
+    return levels
 
 
 def comparable(scores: Doubles, query: Floats, metric: str) -> Doubles:
-    """Scores of one query as if it had length one and higher were better."""
+    """Scores of one query as they were if it had length 1; higher is better."""
     import numpy as np
 
     if metric == "COSINE":
@@ -153,25 +156,17 @@ def _scores(queries: Floats, vectors: Floats, metric: str) -> Doubles:
     import numpy as np
 
     if metric == "COSINE":
-        vectors = _unit(vectors)
-    products: Doubles = np.asarray(_unit(queries) @ vectors.T, np.float64)
+        vectors = unit(vectors)
+    products: Doubles = np.asarray(unit(queries) @ vectors.T, np.float64)
     if metric == "L2":
         lengths = np.linalg.norm(queries, axis=1)[:, None]
         products -= (vectors**2).sum(axis=1) / (2 * np.maximum(lengths, 1e-12))
     return products
 
 
-def _unit(vectors: Floats) -> Floats:
-    import numpy as np
-
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: Floats = vectors / np.maximum(lengths, 1e-12)
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """A line through the background's levels: what a query like this one scores at its best."""
+    """A linear model of the levels of background queries."""
 
     mean: Doubles
     weights: Doubles
@@ -181,10 +176,10 @@ class _Fit:
     bound: float = BOUND
 
     def above(self, features: Floats, level: Doubles) -> Doubles:
-        """By how many standard deviations `level` is above the line at `features` [1, k]."""
+        """By how many standard deviations `level` exceeds the boundary at `features` [1, k]."""
         expected = self.constant + (features[0] - self.mean) @ self.weights
-        found: Doubles = (level - expected) / self.deviation - self.bound
-        return found
+        deviations: Doubles = (level - expected) / self.deviation - self.bound
+        return deviations
 
 
 def _fit(features: Floats, levels: Doubles) -> _Fit:
@@ -234,7 +229,7 @@ def boundary(errors: Doubles) -> float:
         means = (weights * errors[:, None]).sum(axis=0) / counts
         widths = np.sqrt((weights * (errors[:, None] - means) ** 2).sum(axis=0) / counts)
         widths = np.maximum(widths, 0.2 * spread)
-    apart = float((means[1] - means[0]) / widths.mean())
+    distance = float((means[1] - means[0]) / widths.mean())
     # Where both are as many of their own widths away.
     middle = float((means * widths[::-1]).sum() / widths.sum())
-    return middle if apart > _APART and share.min() > _LEAST_SHARE else BOUND
+    return middle if distance > _MIN_DISTANCE and share.min() > _MIN_SHARE else BOUND

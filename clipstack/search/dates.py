@@ -1,4 +1,4 @@
-"""A date as people write it in; its first second and the one after its last out."""
+"""Dates as people write them, as spans of seconds."""
 
 from __future__ import annotations
 
@@ -11,38 +11,41 @@ _DATE = re.compile(
     r"([T ](?P<hour>\d\d?):(?P<minute>\d\d)(:(?P<second>\d\d))?(?P<zone>Z|[+-]\d\d:?\d\d)?)?)?)?",
     re.ASCII,
 )
-_NAMES = {"month": (1, 12), "hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
+_RANGES = {"month": (1, 12), "hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
 
 
 class DateError(ValueError):
-    """A text that is no date.
+    """The text is not a date.
 
     Args:
-        place: where in the text, from 0.
+        position: of the mistake in the text, from 0.
     """
 
-    def __init__(self, why: str, place: int) -> None:
-        super().__init__(why)
-        self.place = place
+    def __init__(self, reason: str, position: int) -> None:
+        super().__init__(reason)
+        self.position = position
 
 
 def span(text: str) -> tuple[int, int]:
-    """The seconds since 1970 at which a year, month, day, minute or second begins and is over.
+    """The start and the end of a year, month, day, minute or second, in seconds since 1970.
 
     A date without an offset is in UTC, as are the EXIF times without one.
 
     Args:
         text: 2024, 2024-05, 2024-05-01, 2024-05-01T12:30, 2024-05-01 12:30:15+02:00 and so on.
 
+    Returns:
+        The first second, and the one after the last.
+
     Raises:
-        NoDate: it is none of them.
+        DateError: it has none of these forms, or there is no such date.
     """
     match = _DATE.match(text)
     if match is None or match.end() != len(text):
         raise DateError(
             "write it like 2024, 2024-05 or 2024-05-01T12:30", match.end() if match else 0
         )
-    for name, (least, most) in _NAMES.items():
+    for name, (least, most) in _RANGES.items():
         if match[name] is not None and not least <= int(match[name]) <= most:
             raise DateError(f"there is no {name} {match[name]}", match.start(name))
     zone = match["zone"] or "Z"
@@ -58,10 +61,9 @@ def span(text: str) -> tuple[int, int]:
     try:
         start = datetime(year, month, day, hour, minute, second, tzinfo=_zone(zone))
     except ValueError:
-        place = match.start("day")
-        raise DateError(f"that month has no day {match['day']}", place) from None
-    begins = int(start.timestamp())
-    return begins, begins + _seconds(match, start)
+        raise DateError(f"that month has no day {match['day']}", match.start("day")) from None
+    first = int(start.timestamp())
+    return first, first + _seconds(match, start)
 
 
 def _seconds(match: re.Match[str], start: datetime) -> int:
@@ -76,5 +78,5 @@ def _seconds(match: re.Match[str], start: datetime) -> int:
 def _zone(text: str) -> timezone:
     if text == "Z":
         return UTC
-    away = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
-    return timezone(-away if text[0] == "-" else away)
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
+    return timezone(-offset if text[0] == "-" else offset)

@@ -1,4 +1,4 @@
-"""A circle on the Earth: a filter for the box around it, and whether a place lies in it."""
+"""Circles on the Earth, and distances."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class GeoCircle:
-    """Places at most `km` kilometres from a point, in degrees: north and east are positive."""
+    """Points at most `km` kilometres from a point, in degrees: north and east are positive."""
 
     lat: float
     lon: float
@@ -28,18 +28,18 @@ class GeoCircle:
             raise ValueError("the radius is more than 0 km")
 
     def expression(self) -> Expression:
-        """A filter for the box around the circle, which has every place of it and some more.
+        """A condition for the box around the circle, which contains more than the circle.
 
-        The meridians that touch the circle are asin(sin(r) / cos(lat)) away, r its angular
-        radius; one that holds a pole has all of them.
+        The meridians that touch the circle are asin(sin(r) / cos(lat)) away, r being its angular
+        radius; a circle around a pole crosses all of them.
 
         Source: J. P. Matuschek, "Finding Points Within a Distance of a Latitude/Longitude Using
         Bounding Coordinates", section 3.
         """
         angle = min(self.km, _HALF_ROUND) / EARTH_KM
-        up, down = self.lat + degrees(angle), self.lat - degrees(angle)
-        parts: list[Expression] = [*_between("lat", max(-90.0, down), min(90.0, up))]
-        if up < 90 and down > -90:
+        north, south = self.lat + degrees(angle), self.lat - degrees(angle)
+        parts: list[Expression] = [*_between("lat", max(-90.0, south), min(90.0, north))]
+        if north < 90 and south > -90:
             reach = degrees(asin(min(1.0, sin(angle) / cos(radians(self.lat)))))
             west, east = self.lon - reach, self.lon + reach
             if west <= -180:
@@ -50,20 +50,20 @@ class GeoCircle:
                 parts += _between("lon", west, east)
         return And(tuple(parts))
 
-    def holds(self, lat: float, lon: float) -> bool:
-        """Whether a place lies in the circle."""
+    def contains(self, lat: float, lon: float) -> bool:
+        """Whether a point lies in the circle."""
         return distance(self.lat, self.lon, lat, lon) <= self.km
 
 
 def distance(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
-    """Kilometres between two places on a sphere, 0.5 % off at most.
+    """Kilometres between two points on a sphere; the Earth's differ by 0.5 % at most.
 
     Source: R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68 (1984), 159.
     """
-    up, along = radians(other_lat - lat) / 2, radians(other_lon - lon) / 2
-    across = cos(radians(lat)) * cos(radians(other_lat))
-    chord = hypot(sin(up), across**0.5 * sin(along))
-    return 2 * EARTH_KM * asin(min(1.0, chord))
+    north, east = radians(other_lat - lat) / 2, radians(other_lon - lon) / 2
+    narrowing = cos(radians(lat)) * cos(radians(other_lat))
+    half_chord = hypot(sin(north), narrowing**0.5 * sin(east))
+    return 2 * EARTH_KM * asin(min(1.0, half_chord))
 
 
 def _between(name: str, least: float, most: float) -> tuple[Expression, Expression]:

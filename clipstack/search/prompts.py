@@ -1,12 +1,12 @@
-"""The name of a prompt, or a template, in; the texts a model is given for some words out."""
+"""Prompts: templates that a text is put into before it is encoded."""
 
 from __future__ import annotations
 
 from clipstack.errors import UsageError
 
 PHOTO = "a photo of a {}"
-# The seven that OpenAI's notebook found by forward selection to do best together over 80: "7 best
-# templates", https://github.com/openai/CLIP/blob/main/notebooks/Prompt_Engineering_for_ImageNet.ipynb
+# "7 best templates" of 80, by the forward selection in OpenAI's notebook:
+# https://github.com/openai/CLIP/blob/main/notebooks/Prompt_Engineering_for_ImageNet.ipynb
 ENSEMBLE = (
     "itap of a {}.",
     "a bad photo of the {}.",
@@ -20,13 +20,13 @@ _NAMED = {"none": ("{}",), "photo": (PHOTO,), "ensemble": ENSEMBLE}
 
 
 def templates(prompt: str) -> tuple[str, ...]:
-    """The templates of a prompt; a text's vector is the mean of its normalised vectors in each.
+    """The templates of a prompt. The vector of a text is the mean of its normalised vectors in all.
 
     Args:
         prompt: none, photo, ensemble, or a template with {}.
 
     Raises:
-        UsageError: it is neither a name nor a template.
+        UsageError: `prompt` is neither a name nor a template.
     """
     if prompt in _NAMED:
         return _NAMED[prompt]
@@ -38,6 +38,6 @@ def templates(prompt: str) -> tuple[str, ...]:
     return (prompt,)
 
 
-def filled(template: str, text: str) -> str:
-    """`template` with the words in it."""
+def fill(template: str, text: str) -> str:
+    """The template with the words of `text` in it."""
     return template.replace("{}", text)

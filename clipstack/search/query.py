@@ -1,4 +1,4 @@
-"""Queries: what a person looks for, checked."""
+"""Queries and their terms."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ GROUPS: tuple[GroupBy, ...] = ("folder", "day")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing to look for; exactly one of text, image, url, id and data.
+    """One thing to look for: exactly one of text, image, url, id and data.
 
     Attributes:
         text: words.
         image: a picture's file.
-        weight: how much it counts; below 0 it is what hits should not be like.
-        url: of a picture, http or https. It is fetched by this process, so it must not come from
-            somebody else than the one who runs it.
-        id: of a row in the collection, which is left out of the hits: its stored vector.
+        weight: of its vector in the sum; negative for what hits should not be like.
+        url: of a picture, http or https. This process fetches it, so it must come from the person
+            who runs it.
+        id: of a row in the collection, for its stored vector. The row is left out of the hits.
         data: a picture's bytes.
-        said: what a person typed for an id, for errors.
+        typed: what a person typed for the id, for errors.
     """
 
     text: str = ""
@@ -39,20 +39,20 @@ class Term:
     url: str = ""
     id: str = ""
     data: bytes | None = None
-    said: str = ""
+    typed: str = ""
 
     @property
     def is_text(self) -> bool:
-        """Whether it is words; else it is a picture."""
+        """Whether it is words. Otherwise it is a picture."""
         return bool(self.text.strip())
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Its name in errors."""
         if self.data is not None:
             return "the picture"
         if self.id:
-            return self.said or self.id
+            return self.typed or self.id
         return str(self.image or without_secret(self.url) or self.text)
 
 
@@ -62,16 +62,16 @@ class Query:
 
     Attributes:
         terms: their vectors are added up by their weights.
-        filters: what hits must be besides.
-        min_score: leave out what is worse, by the collection's metric; "auto" leaves out what
-            does not stand out from what the collection gives for this query.
+        filters: conditions that hits meet.
+        min_score: leave out hits with worse scores, by the collection's metric; "auto" leaves out
+            hits that do not stand out of the collection.
         prompt: the words around each text: none, photo, ensemble, or a template with {}.
-        stands_out: say of each hit how far it stands out; always so where `min_score` is "auto".
         offset: how many of the best hits to leave out: the pages before this one.
-        sort: the order of the hits that were found.
-        diverse: hits that also differ from each other; each page is chosen anew, from more
-            candidates, so one may come twice.
+        sort: the order of the hits.
+        diverse: choose hits that also differ from each other. Each page is chosen anew, from more
+            candidates, so a hit may be on two pages.
         group_by: only the best hit of each folder or day.
+        with_significance: calculate how far each hit stands out, even if `min_score` is not "auto".
     """
 
     terms: tuple[Term, ...]
@@ -82,24 +82,28 @@ class Query:
     sort: Sort = "score"
     diverse: bool = False
     group_by: GroupBy = ""
-    stands_out: bool = False
+    with_significance: bool = False
 
     @property
-    def judges(self) -> bool:
-        """Whether hits are compared with what the collection gives for other queries."""
-        return self.stands_out or self.min_score == "auto"
+    def needs_cutoff(self) -> bool:
+        """Whether hits are compared with what other queries score in the collection."""
+        return self.with_significance or self.min_score == "auto"
 
     def check(self) -> None:
-        """Raises UsageError when there is nothing to look for, or no sense in it."""
+        """Check the terms and options.
+
+        Raises:
+            UsageError: there is nothing to look for, or an option is wrong.
+        """
         from clipstack.search import prompts
 
         for term in self.terms or (Term(),):
-            given = [term.is_text, term.image, term.url, term.id, term.data is not None]
-            if not any(given):
+            parts = [term.is_text, term.image, term.url, term.id, term.data is not None]
+            if not any(parts):
                 raise UsageError(
                     "nothing to search for", hint='Try `clipstack search "dog"` or --image FILE.'
                 )
-            if sum(map(bool, given)) > 1:
+            if sum(map(bool, parts)) > 1:
                 raise UsageError("a term is a text or one picture, not both")
             if not math.isfinite(term.weight) or term.weight == 0:
                 raise UsageError(f"{term.name}: the weight {term.weight:g} means nothing")
@@ -113,7 +117,7 @@ class Query:
 
 
 def without_secret(url: str) -> str:
-    """`url` without the user and password that may be in it."""
+    """`url` without user, password and fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -122,7 +126,11 @@ def without_secret(url: str) -> str:
 
 
 def check_limit(limit: int, offset: int = 0) -> None:
-    """Raises UsageError when a search can't return that many hits at once, or so far down."""
+    """Check that a search can return so many hits, so far down.
+
+    Raises:
+        UsageError: it can't.
+    """
     if not 1 <= limit <= MAX_LIMIT:
         raise UsageError(f"-k {limit}: a search returns 1 to {MAX_LIMIT} hits", hint="Try -k 10.")
     if offset < 0:

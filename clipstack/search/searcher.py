@@ -1,44 +1,40 @@
-"""Searches: the collection and the model that settings name, and the hits of queries."""
+"""Searches a collection with the model that its vectors came from."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from clipstack.errors import ClipstackError
+from clipstack.events import SILENT, Events
 from clipstack.index.base import Collection, Hit
 from clipstack.index.connect import connect
 from clipstack.index.schema import CollectionInfo
-from clipstack.index.vector_index import parameters
-from clipstack.search import background_phrases, collection_cache, term_vectors
+from clipstack.search import collection_cache, term_vectors
 from clipstack.search.hits import find_all, vector_of
 from clipstack.search.query import Query, check_limit
-from clipstack.search.query_encoding import Encoding
-from clipstack.search.query_vector import combined
+from clipstack.search.query_encoding import QueryEncoder
 from clipstack.search.ranking import Group
 from clipstack.search.significance import Significance
-from clipstack.search.term_vectors import Encoded, Material
+from clipstack.search.term_vectors import Encoded, TermInput
 from clipstack.settings import Settings
 
-if TYPE_CHECKING:
-    from clipstack.index.schema import Matrix
-    from clipstack.search.cutoff import Cutoff
-
-_LONG_SECONDS = 0.3
-"""An index that takes longer to open is opened beside the loading of the model."""
+_SLOW_SECONDS = 0.3
+"""The next search of an index that takes longer to open loads the model at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found: hits best first, and the collection they came from.
+    """The hits of a query.
 
     Attributes:
-        limit: the most hits there could be.
-        groups: by a hit's id the folder or day it stands for, under `group_by`.
+        collection: that was searched.
+        hits: best first, unless the query sorts them.
+        limit: hits, at most.
+        groups: by a hit's id, the folder or day that it represents, if the query groups hits.
     """
 
     query: Query
@@ -49,17 +45,13 @@ class SearchResult:
     groups: Mapping[str, Group] = field(default_factory=dict)
 
 
-def search(
-    settings: Settings,
-    query: Query,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-    note: Callable[[str], None] = lambda _: None,
-) -> SearchResult:
-    """Search `settings.collection` once, with the model its vectors came from.
+def search(settings: Settings, query: Query, *, events: Events = SILENT) -> SearchResult:
+    """Search `settings.collection` once.
 
-    The query is encoded beside the opening of the collection. One that is released is loaded, and
-    `note` told so.
+    The query is encoded while the collection opens. A released collection is loaded.
+
+    Args:
+        events: reports a download, and what takes a while.
 
     Raises:
         UsageError: an empty query, or a limit out of range.
@@ -69,23 +61,24 @@ def search(
         UnreachableError: a query picture can't be fetched.
     """
     started = time.monotonic()
-    materials = read(query, settings.limit, settings)
-    with open_searcher(settings, progress=progress, note=note, first=materials) as searcher:
-        return _raised(searcher.answers([query], [materials], settings.limit, started)[0])
+    inputs = read_inputs(query, settings.limit, settings)
+    with open_searcher(settings, events=events, first=inputs) as searcher:
+        results = searcher.search_inputs([query], [inputs], settings.limit, started)
+        return _result_or_raise(results[0])
 
 
-def read(query: Query, limit: int, settings: Settings) -> list[Material]:
-    """The terms of a query that makes sense, their files read and their URLs fetched.
+def read_inputs(query: Query, limit: int, settings: Settings) -> list[TermInput]:
+    """Check a query, read the files of its terms and fetch their URLs.
 
     Args:
-        limit: the most hits wanted.
+        limit: hits, at most.
 
     Raises:
         UsageError: an empty query, or a limit out of range.
         NotFoundError: there is no such file, or nothing at a URL.
         ImageError: a file can't be read.
         UnreachableError: a URL's server does not answer.
-        ClipstackError: it answers with something else.
+        ClipstackError: a URL's server refuses.
     """
     query.check()
     check_limit(limit, query.offset)
@@ -96,169 +89,152 @@ def read(query: Query, limit: int, settings: Settings) -> list[Material]:
 def open_searcher(
     settings: Settings,
     *,
-    progress: Callable[[int, int], None] | None = None,
-    note: Callable[[str], None] = lambda _: None,
-    first: Sequence[Material] | None = None,
+    events: Events = SILENT,
+    first: Sequence[TermInput] | None = None,
 ) -> Iterator[Searcher]:
     """A Searcher of `settings.collection`, whose index is closed at the end.
 
     Args:
-        progress: called with bytes done and bytes in all while the model is fetched.
-        note: told what takes a while.
-        first: what will be asked for first: encoded as soon as can be.
+        events: reports a download, and what takes a while.
+        first: inputs of the first query, which are encoded at once.
 
     Raises:
         NotFoundError: there is no such collection.
         UnreachableError: the index can't be opened now.
     """
-    encode = functools.partial(Encoding, settings, progress=progress, note=note, first=first)
-    guess = collection_cache.read(settings)
-    encoding = encode(guess, is_guess=True) if guess else None
+    new_encoder = functools.partial(QueryEncoder, settings, events=events, first=first)
+    cached = collection_cache.read(settings)
+    encoder = new_encoder(cached, is_guess=True) if cached else None
     started = time.monotonic()
     with connect(settings) as index:
-        collection = index.collection(settings.collection, patience=settings.patience, note=note)
-        if time.monotonic() - started > _LONG_SECONDS:
+        collection = index.collection(
+            settings.collection, patience=settings.patience, events=events
+        )
+        if time.monotonic() - started > _SLOW_SECONDS:
             collection_cache.write(settings, collection.info)
         else:
             collection_cache.forget(settings)
-        encoding = encoding or encode(collection.info)
+        encoder = encoder or new_encoder(collection.info)
         collection.prepare()
-        yield Searcher(settings, collection, encoding, note=note)
+        yield Searcher(settings, collection, encoder, events=events)
 
 
 class Searcher:
-    """A collection and its model, for as many searches as come, from several threads too.
+    """A collection and its model, for any number of searches, also from several threads.
 
     Args:
         collection: of an index that stays open as long as this is used.
-        encoding: of the collection's model.
-        note: told what takes a while.
+        query_encoder: of the collection's model.
+        events: reports what takes a while.
 
     Attributes:
         info: of the collection.
-        encoding: of its model, for another Searcher of a collection with the same model.
+        query_encoder: for another Searcher of a collection with the same model, too.
     """
 
     def __init__(
         self,
         settings: Settings,
         collection: Collection,
-        encoding: Encoding,
+        query_encoder: QueryEncoder,
         *,
-        note: Callable[[str], None] = lambda _: None,
+        events: Events = SILENT,
     ) -> None:
         self.collection = collection
         self.info = collection.info
+        self.query_encoder = query_encoder
         self._settings = settings
-        self.encoding = encoding
-        self._note = note
-        self._standing = _standing(collection, encoding, note)
+        self._significance = Significance(collection, query_encoder, events)
 
     def search(self, query: Query, *, limit: int | None = None) -> SearchResult:
-        """The hits of one query, at most `limit` (by default the settings').
+        """The hits of one query.
+
+        Args:
+            limit: hits, at most; by default the settings' limit.
 
         Raises:
-            As `search` of this module.
+            UsageError, NotFoundError, ClipstackError, ImageError, UnreachableError: as `search` of
+                this module.
         """
-        return _raised(self.search_all([query], limit=limit)[0])
+        return _result_or_raise(self.search_all([query], limit=limit)[0])
 
     def search_all(
         self, queries: Sequence[Query], *, limit: int | None = None
     ) -> list[SearchResult | ClipstackError]:
-        """The hits of each query, or what is wrong with it; encoded and searched in batches.
+        """The hits of each query, or its error. Queries are encoded and searched in batches.
+
+        Args:
+            limit: hits of a query, at most; by default the settings' limit.
 
         Raises:
-            ClipstackError: nothing can be searched: the model is another, the collection empty.
+            ClipstackError: no query can be searched: the model is another, or the collection empty.
         """
         started = time.monotonic()
         limit = self._settings.limit if limit is None else limit
-        materials: list[list[Material] | ClipstackError] = []
+        inputs: list[list[TermInput] | ClipstackError] = []
         for query in queries:
             try:
-                materials.append(read(query, limit, self._settings))
+                inputs.append(read_inputs(query, limit, self._settings))
             except ClipstackError as error:
-                materials.append(error)
-        return self.answers(queries, materials, limit, started)
+                inputs.append(error)
+        return self.search_inputs(queries, inputs, limit, started)
 
-    def answers(
+    def search_inputs(
         self,
         queries: Sequence[Query],
-        materials: Sequence[list[Material] | ClipstackError],
+        inputs: Sequence[list[TermInput] | ClipstackError],
         limit: int,
         started: float,
     ) -> list[SearchResult | ClipstackError]:
-        """The hits of queries whose files and URLs are read.
+        """The hits of queries whose files and URLs are read, or their errors.
 
         Args:
-            materials: for each query what `read` gave, or why it gave nothing.
+            inputs: for each query, the result of `read_inputs`, or its error.
+            limit: hits of a query, at most.
             started: when work on the queries began, by `time.monotonic`.
 
         Raises:
-            As `search_all`.
+            ClipstackError: as `search_all`.
         """
-        done: list[SearchResult | ClipstackError | None] = [
-            one if isinstance(one, ClipstackError) else None for one in materials
-        ]
+        results: dict[int, SearchResult | ClipstackError] = {
+            n: error for n, error in enumerate(inputs) if isinstance(error, ClipstackError)
+        }
         vectors = {}
-        for n, encoded in self._encoded(materials).items():
+        for n, encoded in self._encode(inputs).items():
             try:
                 vectors[n] = vector_of(queries[n], encoded, self.collection)
             except ClipstackError as error:
-                done[n] = error
-        params = parameters(self._settings.search_params)
-        asked = [queries[n] for n in vectors]
-        cutoffs = [_cutoff(query, self.collection, self._standing, self._note) for query in asked]
-        found = find_all(self.collection, asked, list(vectors.values()), limit, params, cutoffs)
-        if found and not any(one.hits for one in found):
+                results[n] = error
+        encoded_queries = [queries[n] for n in vectors]
+        ranked = find_all(
+            self.collection,
+            encoded_queries,
+            list(vectors.values()),
+            limit,
+            self._settings.search_params,
+            [self._significance.cutoff(query) for query in encoded_queries],
+        )
+        if ranked and not any(each.hits for each in ranked):
             _require_rows(self.collection)
         seconds = (time.monotonic() - started) / max(1, len(queries))
-        for n, one in zip(vectors, found, strict=True):
-            done[n] = SearchResult(queries[n], self.info, one.hits, seconds, limit, one.groups)
-        return [one for one in done if one is not None]
+        for n, each in zip(vectors, ranked, strict=True):
+            results[n] = SearchResult(queries[n], self.info, each.hits, seconds, limit, each.groups)
+        return [results[n] for n in range(len(queries))]
 
-    def _encoded(
-        self, materials: Sequence[list[Material] | ClipstackError]
+    def _encode(
+        self, inputs: Sequence[list[TermInput] | ClipstackError]
     ) -> dict[int, list[Encoded]]:
         """The vectors of the terms of each query that could be read."""
-        read = {n: one for n, one in enumerate(materials) if not isinstance(one, ClipstackError)}
-        every = [material for of_one in read.values() for material in of_one]
-        encoded = iter(self.encoding.vectors(self.info, every))
-        return {n: [next(encoded) for _ in of_one] for n, of_one in read.items()}
+        read = {n: terms for n, terms in enumerate(inputs) if not isinstance(terms, ClipstackError)}
+        every_input = [term for terms in read.values() for term in terms]
+        encoded = iter(self.query_encoder.vectors(self.info, every_input))
+        return {n: [next(encoded) for _ in terms] for n, terms in read.items()}
 
 
-def _raised(found: SearchResult | ClipstackError) -> SearchResult:
-    if isinstance(found, ClipstackError):
-        raise found
-    return found
-
-
-def _standing(
-    collection: Collection, encoding: Encoding, note: Callable[[str], None]
-) -> Significance:
-    def phrases(prompt: str) -> Matrix:
-        encoder = encoding.encoder(collection.info)
-        return background_phrases.vectors(encoder.info, lambda: encoder, note, prompt)
-
-    return Significance(collection, phrases)
-
-
-def _cutoff(
-    query: Query, collection: Collection, standing: Significance, note: Callable[[str], None]
-) -> Cutoff | None:
-    """What tells how far the query's hits stand out, where that was asked for and can be told."""
-    if not query.judges:
-        return None
-    terms = [(term.is_text, term.weight) for term in query.terms]
-    sample = functools.cache(collection.sample)
-    found = standing.cutoff(
-        terms,
-        lambda vectors: combined(query.terms, vectors, sample),
-        query.filters.expression(),
-        query.prompt,
-    )
-    if found is None:
-        note("Too few pictures to tell what stands out: nothing is left out for it.")
-    return found
+def _result_or_raise(result: SearchResult | ClipstackError) -> SearchResult:
+    if isinstance(result, ClipstackError):
+        raise result
+    return result
 
 
 def _require_rows(collection: Collection) -> None:

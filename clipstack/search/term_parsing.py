@@ -1,9 +1,10 @@
-"""What a person types for a term in, the Term it means out."""
+"""Parsing of terms as a person types them."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,24 +20,24 @@ _PATH = re.compile(r"~?/|\.\.?/")
 
 
 def term(text: str) -> Term:
-    """A term from `WHAT`: a file that exists, a URL, the id of an indexed picture, else a text.
+    """A term from `WHAT`: a URL, the id of an indexed picture, a file that exists, else a text.
 
-    `text:`, `file:` and `id:` in front say which it is.
+    A prefix `text:`, `file:` or `id:` says which it is.
 
     Raises:
-        NotFoundError: it is named like a picture file, and there is none.
-        UsageError: there is nothing, or no id after `id:`.
+        NotFoundError: it looks like the name of a picture file, and there is no such file.
+        UsageError: it is empty, or there is no id after `id:`.
     """
-    kind, found, rest = text.strip().partition(":")
-    if found and kind == "text":
-        return Term(text=_something(rest, text))
-    if found and kind == "file":
-        return Term(image=Path(_something(rest, text)).expanduser())
-    if found and kind == "id":
+    kind, colon, rest = text.strip().partition(":")
+    if colon and kind == "text":
+        return Term(text=_not_empty(rest, text))
+    if colon and kind == "file":
+        return Term(image=Path(_not_empty(rest, text)).expanduser())
+    if colon and kind == "id":
         if not _ID.fullmatch(rest):
             raise UsageError(f"{text}: an id is {ID_LENGTH} digits, 0 to 9 and a to f")
         return Term(id=rest)
-    what = _something(text, text)
+    what = _not_empty(text, text)
     if _URL.match(what):
         return Term(url=what)
     if _ID.fullmatch(what):
@@ -55,17 +56,18 @@ def weighted(text: str, sign: Literal[1, -1] = 1) -> Term:
     """A term from `[WEIGHT:]WHAT`; `sign` -1 subtracts it.
 
     Raises:
-        As `term`; also UsageError for a weight that is not above 0.
+        NotFoundError: as `term`.
+        UsageError: as `term`, or the weight is not above 0.
     """
     match = _WEIGHT.fullmatch(text.strip())
-    made = term(match[2] if match else text)
+    unweighted = term(match[2] if match else text)
     weight = float(match[1]) if match else 1.0
     if weight <= 0:
         raise UsageError(
             f"{text}: a weight is above 0",
             hint="--not subtracts. For words that begin with a number, say text:WORDS.",
         )
-    return Term(made.text, made.image, sign * weight, made.url, made.id)
+    return replace(unweighted, weight=sign * weight)
 
 
 def picture(text: str) -> Term:
@@ -74,14 +76,14 @@ def picture(text: str) -> Term:
 
 
 def like(text: str) -> Term:
-    """A term from an indexed picture's id or path: its row in the collection."""
+    """A term from an indexed picture's id or path, for its row in the collection."""
     if _ID.fullmatch(text):
         return Term(id=text)
     path = os.path.abspath(Path(text).expanduser())  # noqa: PTH100 (as scan does: no ".." stays)
-    return Term(id=row_id(path), said=text)
+    return Term(id=row_id(path), typed=text)
 
 
-def _something(what: str, text: str) -> str:
+def _not_empty(what: str, text: str) -> str:
     if not what.strip():
         raise UsageError(f"{text!r}: nothing to search for")
     return what.strip()

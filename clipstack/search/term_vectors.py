@@ -1,4 +1,4 @@
-"""The terms of queries in, a vector for each out: pictures read and decoded, texts in prompts."""
+"""Vectors of terms: pictures are read and decoded, texts are put into prompts."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Encoded = Union["Vector", ImageError, None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
-    """A term with all that a model needs for its vector.
+class TermInput:
+    """A term, with everything that its vector is made from.
 
     Attributes:
         prompt: as in a Query, for a text.
-        data: a picture's bytes; None for a text, and for a row of the collection.
+        data: a picture's bytes; None for a text and for a row of the collection.
     """
 
     term: Term
@@ -40,67 +40,66 @@ class Material:
     data: bytes | None = None
 
     @property
-    def encodes(self) -> bool:
-        """Whether a model is needed; a row's vector is in the collection."""
+    def needs_model(self) -> bool:
+        """Whether a model makes the vector; that of a row is in the collection."""
         return not self.term.id
 
 
-def read(query: Query, settings: Settings) -> list[Material]:
-    """The terms of a query, their files read and their URLs fetched.
+def read(query: Query, settings: Settings) -> list[TermInput]:
+    """Read the files of a query's terms, and fetch their URLs.
 
     Raises:
-        NotFoundError: there is no such file, or nothing at the URL.
-        ImageError: the file can't be read.
-        UnreachableError: the URL's server does not answer.
-        ClipstackError: it answers with something else.
+        NotFoundError: there is no such file, or nothing at a URL.
+        ImageError: a file can't be read.
+        UnreachableError: a URL's server does not answer.
+        ClipstackError: a URL's server refuses.
     """
-    return [Material(term, query.prompt, _data(term, settings)) for term in query.terms]
+    return [TermInput(term, query.prompt, _data(term, settings)) for term in query.terms]
 
 
 def encode(
-    materials: Sequence[Material], encoder: Callable[[], Encoder], settings: Settings
+    inputs: Sequence[TermInput], encoder: Callable[[], Encoder], settings: Settings
 ) -> list[Encoded]:
-    """The model's vector for each of `materials`, as it gives it; texts and pictures in batches.
+    """Encode terms, texts and pictures in batches.
 
     Args:
-        encoder: gives the loaded model; called when there is something to encode.
+        encoder: gives the loaded model; called if there is something to encode.
 
     Returns:
-        float32 [dimension] each; None for rows of the collection, the error for a picture that
-        can't be decoded.
+        For each term the vector as the model gives it, float32 [dimension]; None for a row of the
+        collection; the error for a picture that can't be decoded.
     """
-    found: list[Encoded] = [None] * len(materials)
-    texts = [n for n, one in enumerate(materials) if one.encodes and one.data is None]
-    pictures = [n for n, one in enumerate(materials) if one.data is not None]
+    vectors: list[Encoded] = [None] * len(inputs)
+    texts = [n for n, each in enumerate(inputs) if each.needs_model and each.data is None]
+    pictures = [n for n, each in enumerate(inputs) if each.data is not None]
     size = settings.batch_size
     for start in range(0, len(texts), size):
-        _encode_texts(texts[start : start + size], materials, encoder(), found)
+        _encode_texts(texts[start : start + size], inputs, encoder(), vectors)
     for start in range(0, len(pictures), size):
-        _encode_pictures(pictures[start : start + size], materials, encoder(), settings, found)
-    return found
+        _encode_pictures(pictures[start : start + size], inputs, encoder(), settings, vectors)
+    return vectors
 
 
 def _encode_texts(
-    which: Sequence[int], materials: Sequence[Material], encoder: Encoder, found: list[Encoded]
+    indices: Sequence[int], inputs: Sequence[TermInput], encoder: Encoder, vectors: list[Encoded]
 ) -> None:
-    said = {
-        n: [prompts.filled(one, materials[n].term.text) for one in prompts.templates(prompt)]
-        for n in which
-        for prompt in [materials[n].prompt]
+    prompted = {
+        n: [prompts.fill(each, inputs[n].term.text) for each in prompts.templates(inputs[n].prompt)]
+        for n in indices
     }
-    vectors = encoder.encode_texts([text for texts in said.values() for text in texts])
+    encoded = encoder.encode_texts([text for texts in prompted.values() for text in texts])
     start = 0
-    for n, texts in said.items():
-        found[n] = mean(vectors[start : start + len(texts)])
+    for n, texts in prompted.items():
+        vectors[n] = mean(encoded[start : start + len(texts)])
         start += len(texts)
 
 
 def _encode_pictures(
-    which: Sequence[int],
-    materials: Sequence[Material],
+    indices: Sequence[int],
+    inputs: Sequence[TermInput],
     encoder: Encoder,
     settings: Settings,
-    found: list[Encoded],
+    vectors: list[Encoded],
 ) -> None:
     import numpy as np
 
@@ -108,33 +107,33 @@ def _encode_pictures(
 
     limits = limits_of(settings)
     pixels: dict[int, Pixels] = {}
-    for n in which:
-        term, data = materials[n].term, materials[n].data or b""
+    for n in indices:
+        term, data = inputs[n].term, inputs[n].data or b""
         name = "" if term.data is not None else term.name
         try:
             pixels[n] = decode(data, encoder.info.geometry, limits, path=name).pixels
         except ImageError as error:
-            found[n] = error
+            vectors[n] = error
     if pixels:
-        vectors = encoder.encode_images(np.stack(list(pixels.values())))
-        for n, vector in zip(pixels, vectors, strict=True):
-            found[n] = vector
+        encoded = encoder.encode_images(np.stack(list(pixels.values())))
+        for n, vector in zip(pixels, encoded, strict=True):
+            vectors[n] = vector
 
 
 def limits_of(settings: Settings) -> Limits:
-    """How large a query's picture may be."""
+    """The limits of a query's picture."""
     from clipstack.images.decode import Limits
 
     return Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
 
 
 def mean(vectors: Vector) -> Vector:
-    """The mean direction of [n, dimension], at their mean length; a single one as it is."""
+    """The mean direction of [n, dimension], at their mean length; a single vector as it is."""
     import numpy as np
 
     if len(vectors) == 1:
-        only: Vector = vectors[0]
-        return only
+        single: Vector = vectors[0]
+        return single
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     mean = (vectors / lengths).mean(axis=0)
     scaled: Vector = (mean * (lengths.mean() / np.linalg.norm(mean))).astype(np.float32)

@@ -18,7 +18,9 @@ import pytest
 
 from clipstack.index.schema import row_id
 from clipstack.scenes import Scene
-from clipstack.search import Query, Searcher, Term, open_searcher, query_vector
+from clipstack.search import query_vector
+from clipstack.search.query import Query, Term
+from clipstack.search.searcher import Searcher, open_searcher
 from clipstack.settings import load
 from tests import forms
 from tests.running import Cli

@@ -13,7 +13,8 @@ import pytest
 
 from clipstack.index.schema import row_id
 from clipstack.scenes import Scene
-from clipstack.search import Query, Searcher, Term, open_searcher
+from clipstack.search.query import Query, Term
+from clipstack.search.searcher import Searcher, open_searcher
 from clipstack.settings import load
 from tests import forms
 from tests.running import Cli

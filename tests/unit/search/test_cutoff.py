@@ -10,8 +10,9 @@ import pytest
 from clipstack import encoders
 from clipstack.encoders.models import catalog
 from clipstack.search import background_phrases
-from clipstack.search.cutoff import Cutoff, boundary, comparable, imitations, soft_maximum
+from clipstack.search.cutoff import Cutoff, background_queries, boundary, comparable, soft_maximum
 from tests.concepts import Case, Made, Scenes
+from tests.notes import Notes
 
 METRICS = ["COSINE", "IP", "L2"]
 
@@ -45,7 +46,7 @@ def _told_apart(cases: Iterable[Case], phrases: np.ndarray, metric: str) -> tupl
         if case.vectors is not of:
             of = case.vectors
             cutoff = Cutoff(of[:2000], len(of), phrases, metric)
-        far = cutoff.standing_out(case.query, _best_scores(case, metric, cutoff.best))
+        far = cutoff.significance(case.query, _best_scores(case, metric, cutoff.best))
         right[case.present].append((far[0] > 0) == case.present)
     assert len(right[True]) == len(right[False]) == 100
     return float(np.mean(right[True])), float(np.mean(right[False]))
@@ -77,7 +78,7 @@ def test_better_hits_stand_out_more(metric: str) -> None:
     phrases, words = made.background()
     case = next(iter(made.cases(500, words)))
     cutoff = Cutoff(case.vectors, 500, phrases, metric)
-    far = cutoff.standing_out(case.query, _best_scores(case, metric, cutoff.best))
+    far = cutoff.significance(case.query, _best_scores(case, metric, cutoff.best))
     assert len(far) == cutoff.best
     assert (np.diff(far) <= 0).all()
     assert np.isfinite(far).all()
@@ -102,7 +103,7 @@ def test_a_longer_query_changes_nothing_but_the_scale(metric: str) -> None:
 
 def test_no_hits_and_too_few_rows() -> None:
     some = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
-    assert len(Cutoff(some, 40, some, "COSINE").standing_out(some[0], np.array([]))) == 0
+    assert len(Cutoff(some, 40, some, "COSINE").significance(some[0], np.array([]))) == 0
     for sample, phrases in ((some[:5], some), (some, some[:5]), (some[:0], some)):
         with pytest.raises(ValueError, match="too few"):
             Cutoff(sample, len(sample), phrases, "COSINE")
@@ -110,7 +111,7 @@ def test_no_hits_and_too_few_rows() -> None:
 
 def test_equal_vectors_are_no_error() -> None:
     same = np.ones((40, 8), np.float32)
-    far = Cutoff(same, 40, same, "COSINE").standing_out(same[0], np.ones(40))
+    far = Cutoff(same, 40, same, "COSINE").significance(same[0], np.ones(40))
     assert np.isfinite(far).all()
 
 
@@ -130,30 +131,28 @@ def test_the_boundary_lies_between_two_groups_and_below_one() -> None:
     assert boundary(rng.normal(size=500)) < -1
 
 
-def test_imitations_are_made_as_the_query_was() -> None:
+def test_background_queries_are_made_as_the_query_was() -> None:
     phrases, pictures = np.eye(3, 6, dtype=np.float32), -np.eye(4, 6, dtype=np.float32)
     assert np.array_equal(
-        imitations([True], lambda vectors: vectors[0], phrases, pictures), phrases
+        background_queries([True], lambda vectors: vectors[0], phrases, pictures), phrases
     )
     assert np.array_equal(
-        imitations([False], lambda vectors: vectors[0], phrases, pictures), pictures
+        background_queries([False], lambda vectors: vectors[0], phrases, pictures), pictures
     )
-    both = imitations([True, False], lambda vs: vs[0] - vs[1], phrases, pictures, count=50)
+    both = background_queries([True, False], lambda vs: vs[0] - vs[1], phrases, pictures, count=50)
     assert both.shape == (50, 6)
     assert {tuple(row) for row in both} <= {
         tuple(phrase - picture) for phrase in phrases for picture in pictures
     }
-    assert not len(imitations([True, False], lambda vs: vs[0], phrases, pictures[:0]))
+    assert not len(background_queries([True, False], lambda vs: vs[0], phrases, pictures[:0]))
 
 
 def test_phrases_are_encoded_once_for_a_model(shapes) -> None:
-    said: list[str] = []
-    first = background_phrases.vectors(shapes.info, lambda: shapes, said.append)
-    again = background_phrases.vectors(
-        shapes.info, lambda: pytest.fail("loaded again"), said.append
-    )
+    notes = Notes()
+    first = background_phrases.vectors(shapes.info, lambda: shapes, notes)
+    again = background_phrases.vectors(shapes.info, lambda: pytest.fail("loaded again"), notes)
     assert np.array_equal(first, again)
-    assert len(said) == 1
+    assert len(notes.texts) == 1
     assert len(set(background_phrases.phrases())) == background_phrases.PHRASES
     unit = first / np.linalg.norm(first, axis=1, keepdims=True)
     assert np.tril(unit @ unit.T, -1).max() < 0.9999, "what is one to the model counts once"

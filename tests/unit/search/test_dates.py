@@ -46,4 +46,4 @@ def test_span(text: str, start: int, end: int) -> None:
 def test_no_date(text: str, place: int) -> None:
     with pytest.raises(DateError) as caught:
         span(text)
-    assert caught.value.place == place
+    assert caught.value.position == place

@@ -52,7 +52,7 @@ def test_no_place_of_the_circle_is_outside_the_box() -> None:
             min(90.0, max(-90.0, lat + chance.uniform(-reach, reach))),
             (lon + chance.uniform(-3 * reach, 3 * reach) + 180) % 360 - 180,
         )
-        if near.holds(*other):
+        if near.contains(*other):
             held += 1
             assert in_box(near.expression(), *other), (near, other)
     assert held > 5000
