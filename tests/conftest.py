@@ -18,7 +18,7 @@ MARKERS_BY_PATH = {
     "page": "service",
     "service": "service",
     "faults": "slow",
-    "packaging/test_install.py": "packages",
+    "packaging/test_install.py": "slow",
 }
 MARKERS_BY_FIXTURE = {"browser": "browser", "shared_pictures": "pictures"}
 SLOW = {"service", "slow"}

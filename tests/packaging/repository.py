@@ -1,4 +1,4 @@
-"""The files that git tracks, and a copy of them to build from."""
+"""The files of the repository, and a copy of them to build from."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ ROOT = Path(__file__).parents[2]
 
 
 @cache
-def tracked() -> frozenset[str]:
-    """Paths of the files that git tracks and that are there, relative to the root."""
-    command = ["git", "-C", str(ROOT), "ls-files", "-z"]
+def files() -> frozenset[str]:
+    """Paths of the files that git tracks, or would add, relative to the root."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "-co", "--exclude-standard"]
     listing = subprocess.run(command, capture_output=True, check=True).stdout.decode()
     return frozenset(name for name in listing.split("\0") if name and (ROOT / name).is_file())
 
 
 def copy_to(folder: Path) -> Path:
-    """Copy the tracked files to `folder`; returns it."""
-    for name in tracked():
+    """Copy the repository's files to `folder`; returns it."""
+    for name in files():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)

@@ -1,4 +1,4 @@
-"""The wheel and the sdist hold what they are meant to hold, and git tracks no leftovers."""
+"""The wheel and the sdist hold what they are meant to hold, and git has no leftovers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clipstack import __version__
-from tests.packaging.repository import ROOT, build, copy_to, names_in, tracked
+from tests.packaging.repository import ROOT, build, copy_to, files, names_in
 
 HOME = "clipstack/stack/home/"
 INFO = f"clipstack_search-{__version__}.dist-info/"
@@ -30,18 +30,18 @@ STRAY = (
 
 
 def in_package(name: str) -> bool:
-    """Whether a tracked file is part of the import package."""
+    """Whether a file is part of the import package."""
     is_code = name.startswith("clipstack/") and name.endswith(".py")
     return is_code or name == "clipstack/py.typed" or name.startswith(DATA)
 
 
 def in_home(name: str) -> bool:
-    """Whether a tracked file is one of those that `clipstack build` and `clipstack up` need."""
+    """Whether a file is one of those that `clipstack build` and `clipstack up` need."""
     return name in OF_HOME or (name.startswith("compose/") and name.endswith(".yaml"))
 
 
-PACKAGE = {name for name in tracked() if in_package(name)}
-RESOURCES = {name for name in tracked() if in_home(name)}
+PACKAGE = {name for name in files() if in_package(name)}
+RESOURCES = {name for name in files() if in_home(name)}
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +75,13 @@ def test_the_wheel_of_the_sdist_is_the_same(source: Path, tmp_path: Path) -> Non
     assert names_in(wheels[0]) == names_in(wheels[1])
 
 
-def test_every_tracked_file_of_the_package_is_part_of_it() -> None:
-    assert {name for name in tracked() if name.startswith("clipstack/")} == PACKAGE
+def test_the_package_has_no_other_files() -> None:
+    assert {name for name in files() if name.startswith("clipstack/")} == PACKAGE
     assert len(RESOURCES) >= 4
 
 
-def test_git_tracks_no_leftovers() -> None:
-    found = [name for name in tracked() for pattern in LEFTOVERS if fnmatch.fnmatch(name, pattern)]
+def test_git_has_no_leftovers() -> None:
+    found = [name for name in files() for pattern in LEFTOVERS if fnmatch.fnmatch(name, pattern)]
     assert found == []
 
 
