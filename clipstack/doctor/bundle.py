@@ -42,7 +42,7 @@ def write(
         doctor, health: the reports in the form of `--json`.
 
     Raises:
-        UsageError: the name is not one of an archive.
+        UsageError: the name is not that of an archive.
         ClipstackError: it can't be written.
     """
     check_name(path)

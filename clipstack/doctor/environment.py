@@ -59,8 +59,8 @@ def _unknown_variables(commands: Sequence[str]) -> set[str]:
 
 
 def _unknown(name: str) -> Check:
-    known = [f"CLIPSTACK_{one.upper()}" for one in layers.NAMES] + list(stack_variables.defaults())
-    close = difflib.get_close_matches(name, known, n=1)
+    names = [f"CLIPSTACK_{name.upper()}" for name in layers.NAMES]
+    close = difflib.get_close_matches(name, [*names, *stack_variables.defaults()], n=1)
     fix = f"Did you mean {close[0]}?" if close else f"`unset {name}`"
     return Check(name, Level.WARN, f"the variable {name} means nothing to clipstack", fix)
 

@@ -91,8 +91,8 @@ def build(
         raise UsageError(f"no platform {platform}", hint=f"Platforms are {', '.join(PLATFORMS)}.")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*[a-zA-Z0-9._-]*", tag):
         raise UsageError(f"{tag!r} can't be the name of an image")
-    server = docker_cli.docker_server() if containerize else None
-    target = platform or (f"linux/{server.architecture}" if server else "")
+    architecture = docker_cli.architecture() if containerize else ""
+    target = platform or (f"linux/{architecture}" if containerize else "")
     engine = choose_engine(target, engine)
     info = describe(model)
     events.stage("Storing the model")

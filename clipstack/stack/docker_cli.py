@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from clipstack.errors import ClipstackError, PrerequisiteError
 from clipstack.stack.containers import docker_error
@@ -14,16 +12,8 @@ from clipstack.stack.containers import docker_error
 _SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class DockerServer:
-    """Docker's daemon: its version, and its machine's architecture as Docker names it ("amd64")."""
-
-    version: str
-    architecture: str
-
-
-def docker_server() -> DockerServer:
-    """The daemon that `docker` reaches.
+def architecture() -> str:
+    """The architecture of the machine of Docker's daemon, in Docker's words, such as "amd64".
 
     Raises:
         PrerequisiteError: docker is not installed, its daemon is not running or does not answer,
@@ -31,13 +21,12 @@ def docker_server() -> DockerServer:
     """
     if not shutil.which("docker"):
         raise _unusable("")
-    process = run_docker("version", "--format", "{{json .Server}}")
+    process = run_docker("version", "--format", "{{.Server.Arch}}")
     if process is None:
         raise _unusable("timed out")
     if process.returncode:
         raise _unusable(process.stderr)
-    server = json.loads(process.stdout)
-    return DockerServer(str(server.get("Version", "")), str(server.get("Arch", "")))
+    return process.stdout.strip()
 
 
 def image_bytes(tag: str) -> int:

@@ -90,7 +90,9 @@ def up(
     waiter = ReadinessWaiter(client, project, services, events, options.timeout)
     if options.pull:
         events.stage("Fetching images")
-        pulled = [one for one in services if not preflight.is_built_locally(one, values)]
+        pulled = [
+            service for service in services if not preflight.is_built_locally(service, values)
+        ]
         compose.pull(project, values, pulled, events.detail)
     events.stage("Starting")
     before = _starts(containers.list_containers(client, project))

@@ -131,12 +131,14 @@ class ReadinessWaiter:
     def timeout_error(self) -> ClipstackError:
         """The error for the end of the time, with what the services still wait for."""
         late = [progress for progress in self.services if not progress.is_ready]
-        hint = [f"  {line}" for one in late if one.exits for line in self._log(one.name)[-3:]]
-        hint += [
-            f"{one.service.title} needs more memory than {one.service.memory_variable} allows."
-            for one in late
-            if one.exit_reason == _OUT_OF_MEMORY
-        ]
+        hint = []
+        for progress in late:
+            if progress.exits:
+                hint += [f"  {line}" for line in self._log(progress.name)[-3:]]
+        for progress in late:
+            if progress.exit_reason == _OUT_OF_MEMORY:
+                variable = progress.service.memory_variable
+                hint.append(f"{progress.service.title} needs more memory than {variable} allows.")
         names = " ".join(progress.name for progress in late)
         hint.append(f"`{f'clipstack logs {names}'.strip()}` says more.")
         hint.append(

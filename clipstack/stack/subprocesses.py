@@ -24,7 +24,7 @@ def stream(
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-) -> list[str]:
+) -> None:
     """Run a command to its end.
 
     Args:
@@ -33,9 +33,6 @@ def stream(
         on_line: called with each line of stdout and stderr, in the order they come.
         folder: its working directory; None for this process's.
         environment: all of its variables; None for this process's.
-
-    Returns:
-        Its last 30 lines.
 
     Raises:
         ClipstackError: it failed; the hint has its last lines.
@@ -57,7 +54,6 @@ def stream(
         process.stdout.close()
     if code:
         raise _failure(name, code, tail)
-    return list(tail)
 
 
 class BackgroundProcess:
