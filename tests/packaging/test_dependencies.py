@@ -16,7 +16,7 @@ from tests.packaging.repository import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*([^;]*)")
-PRIVATE = ("bentoml", "openvino", "pillow", "pymilvus", "textual-image", "typer")
+PRIVATE = ("bentoml", "openvino", "pillow", "pymilvus", "textual-image")
 
 
 def normalised(name: str) -> str:
@@ -60,6 +60,24 @@ def test_what_is_declared_is_imported() -> None:
 @pytest.mark.parametrize("name", PRIVATE)
 def test_what_has_private_attributes_in_use_has_an_upper_bound(name: str) -> None:
     assert "<" in requirements()[name]
+
+
+def test_private_names_in_use_are_listed() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    used = {name for path in FILES for name in private_names(path)}
+    assert {name for name in used if name not in page} == set()
+
+
+def private_names(path: Path) -> Iterator[str]:
+    """Private attributes and modules of others that a file uses."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr not in {"_replace", "_asdict"}:
+            is_own = ast.unparse(node.value) in {"self", "cls", "super()"}
+            if re.match("_[a-z]", node.attr) and not is_own:
+                yield node.attr
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [*node.module.split("."), *(alias.name for alias in node.names)]
+            yield from (name for name in names if re.match("_[a-z]", name))
 
 
 def test_the_versions_that_are_tested_are_allowed() -> None:
