@@ -28,8 +28,8 @@ def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def checks(ran: Ran, group: str) -> dict[str, dict]:
-    groups = {one["name"]: one["checks"] for one in ran.json["groups"]}
-    return {one["name"]: one for one in groups.get(group, [])}
+    groups = {group["name"]: group["checks"] for group in ran.json["groups"]}
+    return {check["name"]: check for check in groups.get(group, [])}
 
 
 def test_without_docker_and_without_anything(cli: Cli) -> None:
@@ -63,7 +63,7 @@ def test_an_engine_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         running = process("doctor", "--json")
         out, err = running.communicate(timeout=30)
     assert running.returncode == 0, err
-    groups = {one["name"]: one["checks"] for one in json.loads(out)["groups"]}
+    groups = {group["name"]: group["checks"] for group in json.loads(out)["groups"]}
     assert "no answer within" in groups["Docker"][0]["message"]
     assert groups["Docker"][0]["level"] == "warn"
     assert groups["versions"][0]["level"] == "ok"
@@ -73,9 +73,9 @@ def test_a_settings_file_that_is_no_toml(cli: Cli) -> None:
     Path("clipstack.toml").write_text("model = \n")
     ran = cli("doctor", mode="json")
     assert ran.code == 3
-    found = checks(ran, "settings")
-    assert list(found) == ["clipstack.toml"]
-    assert "not valid TOML" in found["clipstack.toml"]["message"]
+    by_name = checks(ran, "settings")
+    assert list(by_name) == ["clipstack.toml"]
+    assert "not valid TOML" in by_name["clipstack.toml"]["message"]
     assert checks(ran, "versions")
 
 
@@ -83,9 +83,9 @@ def test_a_setting_that_does_not_exist(cli: Cli) -> None:
     Path("clipstack.toml").write_text('modle = "shapes"\n')
     ran = cli("doctor", mode="json")
     assert ran.code == 3
-    found = checks(ran, "settings")["clipstack.toml"]
-    assert "'modle'" in found["message"]
-    assert found["fix"] == "Did you mean model?"
+    check = checks(ran, "settings")["clipstack.toml"]
+    assert "'modle'" in check["message"]
+    assert check["fix"] == "Did you mean model?"
 
 
 def test_a_target_that_does_not_exist(cli: Cli) -> None:
@@ -99,10 +99,12 @@ def test_variables_that_mean_nothing(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, "shapes")
     monkeypatch.setenv("CLIPSTACK_ETCD_PORT", "2379")
     monkeypatch.setenv("CLIPSTACK_SERVICE_TOKEN", "x")
-    found = checks(cli("doctor", mode="json"), "settings")
-    assert [name for name, one in found.items() if one["level"] != "ok"] == ["CLIPSTACK_MODLE"]
-    assert found["CLIPSTACK_MODLE"]["level"] == "warn"
-    assert found["CLIPSTACK_MODLE"]["fix"] == "Did you mean CLIPSTACK_MODEL?"
+    by_name = checks(cli("doctor", mode="json"), "settings")
+    assert [name for name, check in by_name.items() if check["level"] != "ok"] == [
+        "CLIPSTACK_MODLE"
+    ]
+    assert by_name["CLIPSTACK_MODLE"]["level"] == "warn"
+    assert by_name["CLIPSTACK_MODLE"]["fix"] == "Did you mean CLIPSTACK_MODEL?"
 
 
 @pytest.mark.parametrize("writes", [False, True])
@@ -110,17 +112,17 @@ def test_a_database_that_is_whole(cli: Cli, imported: Path, writes: bool) -> Non
     with contextlib.closing(sqlite3.connect(imported, isolation_level=None)) as other:
         if writes:
             other.execute("BEGIN IMMEDIATE")
-        found = checks(cli("doctor", mode="json"), "database")
-    assert {one["level"] for one in found.values()} == {"ok"}
-    assert any(str(imported) in one["message"] for one in found.values())
+        by_name = checks(cli("doctor", mode="json"), "database")
+    assert {check["level"] for check in by_name.values()} == {"ok"}
+    assert any(str(imported) in check["message"] for check in by_name.values())
 
 
 def test_vectors_that_were_cut_off(cli: Cli, imported: Path) -> None:
     (file, *_) = sorted(Path(f"{imported}-vectors").iterdir())
     size = file.stat().st_size
     os.truncate(file, size // 2)
-    found = checks(cli("doctor", mode="json"), "database")
-    (damage,) = [one for one in found.values() if one["level"] != "ok"]
+    by_name = checks(cli("doctor", mode="json"), "database")
+    (damage,) = [check for check in by_name.values() if check["level"] != "ok"]
     assert "20" in damage["message"]
     assert damage["fix"]
     hits = [cli("search", "star", "-k", "40", "-q", "-c", name).out for name in COLLECTIONS]
@@ -133,7 +135,7 @@ def test_a_database_that_is_damaged(cli: Cli, imported: Path) -> None:
     imported.write_bytes(pages)
     ran = cli("doctor", mode="json")
     assert ran.code in (0, 3)
-    assert any(one["level"] == "fail" for one in checks(ran, "database").values())
+    assert any(check["level"] == "fail" for check in checks(ran, "database").values())
     assert "Traceback" not in ran.err
 
 

@@ -30,7 +30,7 @@ def silent_server() -> Iterator[str]:
 
 
 def services(document: dict) -> dict[str, dict]:
-    return {one["name"]: one for one in document["services"]}
+    return {service["name"]: service for service in document["services"]}
 
 
 def test_embedded(cli: Cli, imported: Path) -> None:
@@ -38,11 +38,11 @@ def test_embedded(cli: Cli, imported: Path) -> None:
     assert ran.code == 0, ran.out
     assert ran.json["target"] == "embedded"
     assert ran.json["healthy"] is True
-    found = services(ran.json)
-    assert list(found) == ["database", "model"]
-    assert found["database"]["reason"] == "80 rows in 2 collections"
-    assert found["database"]["url"] == str(imported)
-    assert found["model"]["version"] == "shapes"
+    by_name = services(ran.json)
+    assert list(by_name) == ["database", "model"]
+    assert by_name["database"]["reason"] == "80 rows in 2 collections"
+    assert by_name["database"]["url"] == str(imported)
+    assert by_name["model"]["version"] == "shapes"
 
 
 def test_embedded_deep(cli: Cli, imported: Path) -> None:
@@ -54,11 +54,11 @@ def test_embedded_deep(cli: Cli, imported: Path) -> None:
 def test_a_model_that_is_not_here(cli: Cli) -> None:
     ran = cli("health", mode="json")
     assert ran.code == 3
-    found = services(ran.json)
-    assert found["database"]["status"] == "ok"
-    assert "not made yet" in found["database"]["reason"]
-    assert found["model"]["status"] == "degraded"
-    assert "clipstack models pull" in found["model"]["hint"]
+    by_name = services(ran.json)
+    assert by_name["database"]["status"] == "ok"
+    assert "not made yet" in by_name["database"]["reason"]
+    assert by_name["model"]["status"] == "degraded"
+    assert "clipstack models pull" in by_name["model"]["hint"]
     assert cli("health", mode="quiet").out == "model\n"
 
 
@@ -87,12 +87,12 @@ def test_servers_that_say_nothing_are_told_and_left_behind(
         running = process("health", "--timeout", "1", "--json")
         out, err = running.communicate(timeout=20)
     assert running.returncode == 5, err
-    found = services(json.loads(out))
-    assert list(found) == ["milvus", "encoder"]
-    for one in found.values():
-        assert one["status"] == "down"
-        assert "gives no answer within" in one["reason"]
-    assert "CLIPSTACK_MILVUS_URI" in found["milvus"]["hint"]
+    by_name = services(json.loads(out))
+    assert list(by_name) == ["milvus", "encoder"]
+    for service in by_name.values():
+        assert service["status"] == "down"
+        assert "gives no answer within" in service["reason"]
+    assert "CLIPSTACK_MILVUS_URI" in by_name["milvus"]["hint"]
     assert "Traceback" not in err
 
 
@@ -101,9 +101,9 @@ def test_nothing_listens(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPSTACK_MILVUS_URI", f"http://127.0.0.1:{port}")
     ran = cli("--target", "remote", "health", "milvus", mode="json")
     assert ran.code == 5
-    (found,) = ran.json["services"]
-    assert found["reason"] == f"nothing listens on 127.0.0.1:{port}"
-    assert found["latency_ms"] is None
+    (milvus,) = ran.json["services"]
+    assert milvus["reason"] == f"nothing listens on 127.0.0.1:{port}"
+    assert milvus["latency_ms"] is None
 
 
 def test_an_address_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,9 +125,9 @@ def test_what_answers_is_something_else(cli: Cli, monkeypatch: pytest.MonkeyPatc
         ran = cli("health", mode="json")
         web.terminate()
     assert ran.code == 3
-    found = services(ran.json)
-    assert found["milvus"]["status"] != "ok"
-    assert found["encoder"]["status"] == "degraded"
+    by_name = services(ran.json)
+    assert by_name["milvus"]["status"] != "ok"
+    assert by_name["encoder"]["status"] == "degraded"
 
 
 # From https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
@@ -172,13 +172,13 @@ S3_HOST = "https://examplebucket.s3.amazonaws.com"
 def test_signatures_are_those_amazon_publishes(
     method: str, path: str, headers: dict[str, str], body: bytes, signature: str
 ) -> None:
-    made = signed(method, S3_HOST + path, *S3_KEY, headers=headers, body=body, now=S3_NOW)
-    assert made["Authorization"].endswith(f"Signature={signature}")
+    result = signed(method, S3_HOST + path, *S3_KEY, headers=headers, body=body, now=S3_NOW)
+    assert result["Authorization"].endswith(f"Signature={signature}")
 
 
 def test_the_signature_of_the_test_suite() -> None:
     """`get-vanilla` of the Signature Version 4 test suite: another service, no body's digest."""
-    made = signed(
+    result = signed(
         "GET",
         "https://example.amazonaws.com/",
         "AKIDEXAMPLE",
@@ -186,15 +186,15 @@ def test_the_signature_of_the_test_suite() -> None:
         now=datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.UTC),
         service="service",
     )
-    assert made["Authorization"].endswith(
+    assert result["Authorization"].endswith(
         "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
     )
 
 
-def _container(state: str, **facts: object) -> Container:
+def _container(state: str, **attributes: object) -> Container:
     usual = dict.fromkeys((field.name for field in fields(Container)), "")
     usual |= {"exit_code": 0, "oom_killed": False, "restarts": 0}
-    return Container(**{**usual, "service": "milvus", "state": state, **facts})
+    return Container(**{**usual, "service": "milvus", "state": state, **attributes})
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def _container(state: str, **facts: object) -> Container:
     ],
 )
 def test_the_states_of_a_container(container: Container | None, reason: str, hint: str) -> None:
-    said = explain("milvus", container)
-    assert reason in said[0]
-    assert hint in said[1]
-    assert bool(reason) == bool(said[0])
+    explanation, advice = explain("milvus", container)
+    assert reason in explanation
+    assert hint in advice
+    assert bool(reason) == bool(explanation)

@@ -75,6 +75,6 @@ def stack(
 ) -> Iterator[Stack]:
     """A running stack of the test file's own, with all four services."""
     name = Path(request.path).stem.replace("_", "-")
-    with removed(Stack(tmp_path_factory.mktemp(name), f"clipstack-{name}")) as made:
-        compose_up(made)
-        yield made
+    with removed(Stack(tmp_path_factory.mktemp(name), f"clipstack-{name}")) as stack:
+        compose_up(stack)
+        yield stack

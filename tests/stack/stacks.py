@@ -65,7 +65,7 @@ class Stack:
         """The id of a service's container."""
         label = [f"label=com.docker.compose.project={self.project}"]
         label.append(f"label=com.docker.compose.service={service}")
-        return docker("ps", "-aq", *(f"--filter={one}" for one in label))
+        return docker("ps", "-aq", *(f"--filter={value}" for value in label))
 
     def docker(self, verb: str, service: str, *options: str) -> str:
         """`docker VERB` on a service's container: pause, unpause, stop, start, kill, restart."""
@@ -88,7 +88,7 @@ class Stack:
 
 @contextlib.contextmanager
 def removed(stack: Stack) -> Iterator[Stack]:
-    """The stack, which is gone afterwards."""
+    """The stack, removed before and afterwards."""
     stack.remove()
     try:
         yield stack

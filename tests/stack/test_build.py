@@ -1,4 +1,4 @@
-"""`clipstack build` without an image: what is stored, and what is said when that can't be."""
+"""`clipstack build` without an image: what is stored, and the errors."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ def test_where_uv_looks_for_packages(given: dict[str, str], handed_on: dict[str,
 
 def test_the_image_gets_packages_as_they_were_locked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
-    made = container_image.image(None)
-    assert "\nENV UV_TORCH_BACKEND=cpu" in made.commands[0]
-    assert "\nENV CLIPSTACK_MODEL=shapes" in made.post_commands[0]
-    assert re.search(r"^openvino==[0-9.]+$", made.python_requirements, re.MULTILINE)
-    assert "torch" not in made.python_requirements
+    image = container_image.image(None)
+    assert "\nENV UV_TORCH_BACKEND=cpu" in image.commands[0]
+    assert "\nENV CLIPSTACK_MODEL=shapes" in image.post_commands[0]
+    assert re.search(r"^openvino==[0-9.]+$", image.python_requirements, re.MULTILINE)
+    assert "torch" not in image.python_requirements
     monkeypatch.setenv(container_image.ENGINE_VARIABLE, "torch")
     assert re.search(
         r"^torch==[0-9.]+$", container_image.image(None).python_requirements, re.MULTILINE
@@ -111,7 +111,7 @@ def test_without_docker_the_bento_is_built(tmp_path: Path, own_bentoml: Path, fa
     first = build("--model", folder, "--no-containerize", "--json")
     assert first.code == 0, first.err
     assert "bentoml containerize" in first.err
-    made = first.json
+    result = first.json
     again = build("--model", folder, "--no-containerize", "--quiet")
     assert again.err == ""
     assert again.out.startswith("clip_image_vectorizer:")
@@ -119,12 +119,12 @@ def test_without_docker_the_bento_is_built(tmp_path: Path, own_bentoml: Path, fa
     (stored,) = [
         path for path in (own_bentoml / "models" / "clip_model").iterdir() if path.is_dir()
     ]
-    assert made["stored"] == f"clip_model:{stored.name}", "the same model is stored once"
+    assert result["stored"] == f"clip_model:{stored.name}", "the same model is stored once"
     assert "clipstack_name: tiny" in (stored / "model.yaml").read_text()
     assert {path.name for path in (stored / "openvino").iterdir()} >= {"image.xml", "text.xml"}
     assert not (stored / "model.safetensors").exists()
-    bento = own_bentoml / "bentos" / made["bento"].replace(":", "/")
-    assert made["stored"] in (bento / "bento.yaml").read_text()
+    bento = own_bentoml / "bentos" / result["bento"].replace(":", "/")
+    assert result["stored"] in (bento / "bento.yaml").read_text()
     parts = {path.name for path in (bento / "src" / "clipstack").iterdir()}
     assert parts == {
         *("__init__.py", "errors.py", "events.py", "net.py", "retry.py"),

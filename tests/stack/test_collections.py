@@ -171,9 +171,9 @@ def test_drop_and_rename_take_aliases_along(on_stack: Cli, pictures: Path) -> No
     renamed = ok(on_stack("collections", "rename", "first", "photos", mode="json")).json
     assert (renamed["name"], renamed["rows"], renamed["aliases"]) == ("photos", FILES, ["current"])
     assert ok(on_stack("search", "red star", "-c", "current", mode="json")).json["hits"] == before
-    asked = on_stack("collections", "drop", "photos")
-    assert asked.code == 8
-    assert f"{FILES} rows and its aliases current" in asked.err
+    refused = on_stack("collections", "drop", "photos")
+    assert refused.code == 8
+    assert f"{FILES} rows and its aliases current" in refused.err
     dropped = ok(on_stack("collections", "drop", "photos", "--yes", mode="json")).json
     assert dropped == {"dropped": "photos", "rows": FILES, "aliases": ["current"]}
     ok(on_stack("import", pictures, "-c", "current"))
@@ -216,7 +216,7 @@ def test_a_write_is_split_below_the_limit_of_a_message() -> None:
     vector = np.ones(512, np.float32)
     rows = [row(f"/{n}".ljust(4096, "x"), vector, "d") for n in range(20_000)]
     messages = list(schema.messages(rows))
-    assert [one["id"] for message in messages for one in message] == [one.id for one in rows]
+    assert [row["id"] for message in messages for row in message] == [row.id for row in rows]
     for message in messages:
         assert sum(2048 + 4096 + 200 for _ in message) <= schema.MESSAGE_BYTES
 
@@ -250,10 +250,10 @@ def test_two_imports_at_once_leave_every_picture_once(
     line = ("import", pictures, "-c", "both", "--target", "stack", "--batch-size", "8")
     ended: list[Ran] = []
     both = [threading.Thread(target=lambda: ended.append(stack.clipstack(*line))) for _ in "12"]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
     assert [ran.code for ran in ended] == [0, 0]
     collection = index.collection("both")
     ids = [row.id for batch in collection.rows() for row in batch]

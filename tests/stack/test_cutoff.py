@@ -23,20 +23,20 @@ def test_the_same_hits_stand_out_on_a_server(
     for number, scene in enumerate(starless):
         scene.draw(random.Random(number), 64).save(pictures / f"{scene.name}.png")
     assert cli("import", pictures, "--model", "shapes").code == 0
-    asked = [
+    lines = [
         ("search", "a star", "--min-score", "auto"),
         ("search", "a heart", "--min-score", "auto"),
         ("search", "a heart", "--min-score", "auto", "--under", pictures),
         ("search", "--image", next(pictures.iterdir()), "--min-score", "auto"),
     ]
-    embedded = [cli(*line, mode="json").json["hits"] for line in asked]
+    embedded = [cli(*line, mode="json").json["hits"] for line in lines]
     assert embedded[0] == []
     assert embedded[1]
     with removed(Stack(tmp_path / "stack", "clipstack-cutoff")) as stack:
         compose_up(stack, "etcd", "minio", "milvus")
         monkeypatch.setenv("CLIPSTACK_MILVUS_URI", f"http://127.0.0.1:{stack.port('MILVUS')}")
         assert cli("import", pictures, "--model", "shapes").code == 0
-        served = [cli(*line, mode="json").json["hits"] for line in asked]
+        served = [cli(*line, mode="json").json["hits"] for line in lines]
     for here, there in zip(embedded, served, strict=True):
         assert [hit["path"] for hit in there] == [hit["path"] for hit in here]
         assert [hit["stands_out"] for hit in there] == pytest.approx(

@@ -25,9 +25,9 @@ LABEL = "--label=com.docker.compose."
 @pytest.fixture(scope="module")
 def half(stack_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack of which etcd and the object store run."""
-    with removed(Stack(tmp_path_factory.mktemp("doctor"), "clipstack-test-doctor")) as made:
-        compose_up(made, "etcd", "minio")
-        yield made
+    with removed(Stack(tmp_path_factory.mktemp("doctor"), "clipstack-test-doctor")) as stack:
+        compose_up(stack, "etcd", "minio")
+        yield stack
 
 
 def doctor(stack: Stack, *args: object, target: str = "stack", **variables: str) -> Ran:
@@ -36,8 +36,8 @@ def doctor(stack: Stack, *args: object, target: str = "stack", **variables: str)
 
 
 def checks(ran: Ran, group: str) -> dict[str, dict]:
-    groups = {one["name"]: one["checks"] for one in ran.json["groups"]}
-    return {one["name"]: one for one in groups.get(group, [])}
+    groups = {group["name"]: group["checks"] for group in ran.json["groups"]}
+    return {check["name"]: check for check in groups.get(group, [])}
 
 
 def test_a_machine_without_faults(half: Stack) -> None:
@@ -49,7 +49,7 @@ def test_a_machine_without_faults(half: Stack) -> None:
     ports = checks(ran, "ports")
     assert "held by this stack" in ports[f"port {half.port('ETCD')}"]["message"]
     assert "free" in ports[f"port {half.port('MILVUS')}"]["message"]
-    assert {one["level"] for one in checks(ran, "images").values()} == {"ok"}
+    assert {check["level"] for check in checks(ran, "images").values()} == {"ok"}
     assert "its image is 2.3.5" in checks(ran, "Milvus")["Milvus"]["message"]
     assert "agree" in checks(ran, "clock")["clock"]["message"]
     assert not any(half.project in name for name in checks(ran, "leftovers"))
@@ -59,10 +59,10 @@ def test_a_port_that_another_program_holds(half: Stack) -> None:
     with socket.create_server(("127.0.0.1", half.port("MILVUS"))):
         ran = doctor(half)
     assert ran.code == 4
-    found = checks(ran, "ports")[f"port {half.port('MILVUS')}"]
-    assert found["level"] == "fail"
-    assert "python" in found["message"]
-    assert "CLIPSTACK_MILVUS_PORT=" in found["fix"]
+    check = checks(ran, "ports")[f"port {half.port('MILVUS')}"]
+    assert check["level"] == "fail"
+    assert "python" in check["message"]
+    assert "CLIPSTACK_MILVUS_PORT=" in check["fix"]
 
 
 def test_docker_is_stopped(half: Stack) -> None:
@@ -85,22 +85,22 @@ def test_images_that_are_not_here(half: Stack) -> None:
 
     registry = f"localhost:{free_port()}"
     ran = doctor(half, CLIPSTACK_MINIO_IMAGE=f"{registry}/minio:1")
-    found = checks(ran, "images")[f"registry {registry}"]
-    assert found["level"] == "warn"
-    assert f"{registry}/minio:1" in found["message"]
+    check = checks(ran, "images")[f"registry {registry}"]
+    assert check["level"] == "warn"
+    assert f"{registry}/minio:1" in check["message"]
 
 
 def test_a_stack_that_nobody_knows_of(half: Stack) -> None:
-    """What is left of it is found, and what the fix says removes it."""
+    """What is left of it is reported, and the fix removes it."""
     lost = Stack(half.folder / "lost", "clipstack-test-doctor-lost")
     with removed(lost):
         for name in ("etcd", "minio", "milvus"):
             labels = [f"{LABEL}project={lost.project}", f"{LABEL}volume={name}"]
             docker("volume", "create", *labels, f"{lost.project}_{name}")
-        found = checks(doctor(half), "leftovers")[f"stack {lost.project}"]
-        assert found["level"] == "warn"
-        assert "3 volumes" in found["message"]
-        line = shlex.split(found["fix"].split("`")[1])
+        check = checks(doctor(half), "leftovers")[f"stack {lost.project}"]
+        assert check["level"] == "warn"
+        assert "3 volumes" in check["message"]
+        line = shlex.split(check["fix"].split("`")[1])
         subprocess.run(line, check=True, capture_output=True)
         assert f"stack {lost.project}" not in checks(doctor(half), "leftovers")
         assert lost.project not in docker("volume", "ls", "-q")
@@ -114,17 +114,17 @@ def test_what_is_left_of_known_stacks(half: Stack) -> None:
     (stacks / half.project / "stack.new").write_text("half of it")
     half.docker("stop", "etcd")
     try:
-        found = checks(doctor(half), "leftovers")
-        stopped = found[f"stack {half.project}"]
+        by_name = checks(doctor(half), "leftovers")
+        stopped = by_name[f"stack {half.project}"]
         assert f"{half.project}-etcd-1" in stopped["message"]
         assert "`clipstack start`" in stopped["fix"]
-        assert "no containers and no volumes" in found["stack clipstack-test-gone"]["message"]
-        assert "stack.new" in found["file"]["message"]
+        assert "no containers and no volumes" in by_name["stack clipstack-test-gone"]["message"]
+        assert "stack.new" in by_name["file"]["message"]
         for name in ("stack clipstack-test-gone", "file"):
-            subprocess.run(shlex.split(found[name]["fix"].strip("`")), check=True)
-        found = checks(doctor(half), "leftovers")
-        assert "stack clipstack-test-gone" not in found
-        assert "file" not in found
+            subprocess.run(shlex.split(by_name[name]["fix"].strip("`")), check=True)
+        by_name = checks(doctor(half), "leftovers")
+        assert "stack clipstack-test-gone" not in by_name
+        assert "file" not in by_name
     finally:
         half.docker("start", "etcd")
 
@@ -148,16 +148,16 @@ SECRETS = {
 @pytest.fixture(scope="module")
 def planted(half: Stack) -> Iterator[Stack]:
     """The stack with secrets in every place a bundle takes something from."""
-    one = SECRETS
+    secret = SECRETS
     log = [
-        f"connected as root:{one['token']}",
-        f"authorization: {base64.b64encode(('root:' + one['token']).encode()).decode()}",
-        f"Authorization: Bearer {one['bearer']}",
-        f"GET https://someone:{one['in a url']}@example.com/v2/ 200",
-        '{"level": "info", "password": "' + one["in json"] + '", "port": 9000}',
-        f"secret_key={one['assigned']} region=us-east-1",
-        f"encoder said {one['encoder']}, another {one['target']}, {one['written']}",
-        f"HF {one['environment']} and {one['of a table']}",
+        f"connected as root:{secret['token']}",
+        f"authorization: {base64.b64encode(('root:' + secret['token']).encode()).decode()}",
+        f"Authorization: Bearer {secret['bearer']}",
+        f"GET https://someone:{secret['in a url']}@example.com/v2/ 200",
+        '{"level": "info", "password": "' + secret["in json"] + '", "port": 9000}',
+        f"secret_key={secret['assigned']} region=us-east-1",
+        f"encoder said {secret['encoder']}, another {secret['target']}, {secret['written']}",
+        f"HF {secret['environment']} and {secret['of a table']}",
         f"in {Path.home()}/pictures",
         "an ordinary line",
     ]
@@ -167,22 +167,22 @@ def planted(half: Stack) -> Iterator[Stack]:
     script = "printf '%s\\n' \"$LINES\"; sleep 600"
     docker(
         "run", "--detach", "--name", f"{project}-milvus-1", *named,
-        "--env", f"SOME_API_KEY={one['of a container']}",
+        "--env", f"SOME_API_KEY={secret['of a container']}",
         "--env", "LINES=" + "\n".join(log),
         "--entrypoint=sh", half.variables["CLIPSTACK_ETCD_IMAGE"],
-        "-c", script, "sh", "--password", one["on a line"],
+        "-c", script, "sh", "--password", secret["on a line"],
     )  # fmt: skip
     folder = half.folder / "data" / "stacks" / "clipstack-test-other"
     folder.mkdir(parents=True)
-    (folder / "stack.env").write_text(f"CLIPSTACK_MINIO_PASSWORD='{one['written']}'\n")
+    (folder / "stack.env").write_text(f"CLIPSTACK_MINIO_PASSWORD='{secret['written']}'\n")
     (half.folder / "clipstack.toml").write_text(
-        f'[targets.far]\nmilvus_uri = "http://127.0.0.1:1"\nmilvus_token = "{one["target"]}"\n'
-        f'[stack]\nminio_password = "{one["of a table"]}"\n'
+        f'[targets.far]\nmilvus_uri = "http://127.0.0.1:1"\nmilvus_token = "{secret["target"]}"\n'
+        f'[stack]\nminio_password = "{secret["of a table"]}"\n'
     )
     secret_variables = {
-        "CLIPSTACK_MILVUS_TOKEN": f"root:{one['token']}",
-        "CLIPSTACK_ENCODER_TOKEN": one["encoder"],
-        "HF_TOKEN": one["environment"],
+        "CLIPSTACK_MILVUS_TOKEN": f"root:{secret['token']}",
+        "CLIPSTACK_ENCODER_TOKEN": secret["encoder"],
+        "HF_TOKEN": secret["environment"],
     }
     yield replace(half, variables=half.variables | secret_variables)
     docker("rm", "--force", f"{project}-milvus-1")
@@ -246,10 +246,10 @@ def _unpacked(file: Path) -> dict[str, str]:
     if file.suffix == ".zip":
         with zipfile.ZipFile(file) as archive:
             return {name: archive.read(name).decode() for name in archive.namelist()}
-    found = {}
+    files = {}
     with tarfile.open(file) as packed:
         for entry in packed:
             content = packed.extractfile(entry)
             assert content
-            found[entry.name] = content.read().decode()
-    return found
+            files[entry.name] = content.read().decode()
+    return files

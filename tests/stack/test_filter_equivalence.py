@@ -32,9 +32,9 @@ UNKNOWN_TO_2_3 = ('path like "%IMG%"', 'camera like "%EOS%"', 'not (title like "
 @pytest.fixture(scope="module")
 def milvus(stack_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("equivalence")
-    with removed(Stack(folder, "clipstack-test-equivalence")) as made:
-        compose_up(made, "etcd", "minio", "milvus")
-        yield made
+    with removed(Stack(folder, "clipstack-test-equivalence")) as stack:
+        compose_up(stack, "etcd", "minio", "milvus")
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def there(milvus: Stack) -> Iterator[Collection]:
         yield collection
 
 
-def found(collection: Collection, filter: Expression) -> list[str]:
+def matching_ids(collection: Collection, filter: Expression) -> list[str]:
     batches = collection.rows(filter=filter)
     return sorted(row.id for row in itertools.chain.from_iterable(batches))
 
@@ -65,10 +65,10 @@ def test_the_same_rows(here: Collection, there: Collection) -> None:
     some = 0
     trees = [parse(text) for text in FILTERS]
     with ThreadPoolExecutor(8) as pool:  # Milvus lets each wait for what was written last
-        answers = list(pool.map(lambda filter: found(there, filter), trees))
+        answers = list(pool.map(lambda filter: matching_ids(there, filter), trees))
     for text, filter, answer in zip(FILTERS, trees, answers, strict=True):
         expected = sorted(row.id for row in ROWS if is_true(filter, row))
-        assert found(here, filter) == expected, text
+        assert matching_ids(here, filter) == expected, text
         assert answer == expected, text
         some += 0 < len(expected) < len(ROWS)
     assert some > 200
@@ -77,6 +77,8 @@ def test_the_same_rows(here: Collection, there: Collection) -> None:
 def test_what_2_3_can_not_do_it_refuses(here: Collection, there: Collection) -> None:
     for text in UNKNOWN_TO_2_3:
         filter = parse(text)
-        assert found(here, filter) == sorted(row.id for row in ROWS if is_true(filter, row)), text
+        assert matching_ids(here, filter) == sorted(
+            row.id for row in ROWS if is_true(filter, row)
+        ), text
         with pytest.raises(UsageError, match="does not take the filter: unsupported pattern"):
-            found(there, filter)
+            matching_ids(there, filter)

@@ -16,9 +16,9 @@ from tests.unit.index.filters.test_parse import GOOD
 
 @pytest.fixture(scope="module")
 def milvus(stack_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with removed(Stack(tmp_path_factory.mktemp("filters"), "clipstack-test-filters")) as made:
-        compose_up(made, "etcd", "minio", "milvus")
-        yield made
+    with removed(Stack(tmp_path_factory.mktemp("filters"), "clipstack-test-filters")) as stack:
+        compose_up(stack, "etcd", "minio", "milvus")
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def at(milvus: Stack, photos: list[Photo], cli: Cli, monkeypatch: pytest.MonkeyP
     assert ran.code == 0, ran.err
 
 
-def found(cli: Cli, *args: object) -> list[Path]:
+def matching_paths(cli: Cli, *args: object) -> list[Path]:
     ran = cli("search", "star", "-q", "-k", "70", *args)
     assert ran.code == 0, ran.err
     return sorted(map(Path, ran.out.splitlines()))
@@ -43,16 +43,16 @@ def found(cli: Cli, *args: object) -> list[Path]:
 def test_exactly_what_fits(cli: Cli, photos: list[Photo]) -> None:
     for name, (options, fits) in FILTERS.items():
         expected = sorted(photo.path for photo in photos if fits(photo))
-        assert found(cli, *options) == expected, name  # precision and recall 1
+        assert matching_paths(cli, *options) == expected, name  # precision and recall 1
 
 
 def test_what_is_called_good_is_taken(cli: Cli, photos: list[Photo]) -> None:
     for text in GOOD:
-        found(cli, "--filter", text)
+        matching_paths(cli, "--filter", text)
     placed = sorted(photo.path for photo in photos if photo.place)
-    assert found(cli, "--filter", "exists lat") == placed
+    assert matching_paths(cli, "--filter", "exists lat") == placed
     silent = sorted(photo.path for photo in photos if not photo.place)
-    assert found(cli, "--filter", "not (lat >= -90)") == silent
+    assert matching_paths(cli, "--filter", "not (lat >= -90)") == silent
 
 
 def test_what_only_newer_versions_take_is_refused_at_once(cli: Cli) -> None:
@@ -64,12 +64,12 @@ def test_what_only_newer_versions_take_is_refused_at_once(cli: Cli) -> None:
 def test_tags_are_found_and_stay(cli: Cli, photos: list[Photo]) -> None:
     some = sorted(photo.path for photo in photos[:5])
     assert cli("tag", *some, "--add", "Mine").code == 0
-    assert found(cli, "--tag", "mine") == some
+    assert matching_paths(cli, "--tag", "mine") == some
     assert cli("tag").out == "Mine\t5\n"
     shown = photos[7].path.read_bytes()
     assert photos[0].path.suffix == ".jpeg"
     photos[0].path.write_bytes(shown)
     assert cli("import", photos[0].path, mode="json").json["counts"]["changed"] == 1
-    assert found(cli, "--tag", "mine") == some
+    assert matching_paths(cli, "--tag", "mine") == some
     assert cli("tag", *some, "--remove", "mine", "-q").out.splitlines() == list(map(str, some))
-    assert found(cli, "--tag", "mine") == []
+    assert matching_paths(cli, "--tag", "mine") == []

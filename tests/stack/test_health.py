@@ -34,7 +34,7 @@ def health(stack: Stack, *args: object, **variables: str) -> Ran:
 
 
 def services(ran: Ran) -> dict[str, dict]:
-    return {one["name"]: one for one in ran.json["services"]}
+    return {service["name"]: service for service in ran.json["services"]}
 
 
 @contextlib.contextmanager
@@ -61,19 +61,19 @@ def test_all_is_well(filled: Stack) -> None:
     assert ran.code == 0, ran.out
     assert ran.json["target"] == "stack"
     assert ran.json["healthy"] is True
-    found = services(ran)
-    assert list(found) == list(SERVICES)
-    assert {one["status"] for one in found.values()} == {"ok"}
-    assert all(one["latency_ms"] > 0 for one in found.values())
-    assert {name: one["version"] for name, one in found.items()} == {
+    by_name = services(ran)
+    assert list(by_name) == list(SERVICES)
+    assert {service["status"] for service in by_name.values()} == {"ok"}
+    assert all(service["latency_ms"] > 0 for service in by_name.values())
+    assert {name: service["version"] for name, service in by_name.items()} == {
         "etcd": "3.5.16",
         "minio": "1.75",
         "milvus": "2.3.5-lite",
         "bentoml": "shapes",
     }
-    assert found["milvus"]["reason"] == "images answers: 40 rows"
+    assert by_name["milvus"]["reason"] == "images answers: 40 rows"
     for name, port in PORT_OF.items():
-        assert found[name]["url"] == f"http://127.0.0.1:{filled.port(port)}"
+        assert by_name[name]["url"] == f"http://127.0.0.1:{filled.port(port)}"
 
 
 def test_only_some_services(filled: Stack) -> None:
@@ -99,12 +99,12 @@ def test_a_stopped_service(filled: Stack, service: str) -> None:
         filled.docker("stop", service)
         ran = health(filled)
         assert ran.code == 3
-        found = services(ran)
-        assert found[service]["status"] == "down"
-        assert found[service]["reason"].startswith("stopped (exit ")
-        assert f"`clipstack start {service}`" in found[service]["hint"]
-        assert found[service]["latency_ms"] is None
-        _others_are_well(found, service)
+        by_name = services(ran)
+        assert by_name[service]["status"] == "down"
+        assert by_name[service]["reason"].startswith("stopped (exit ")
+        assert f"`clipstack start {service}`" in by_name[service]["hint"]
+        assert by_name[service]["latency_ms"] is None
+        _others_are_well(by_name, service)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -112,27 +112,27 @@ def test_a_paused_service(filled: Stack, service: str) -> None:
     with mended(filled, service, "unpause"):
         filled.docker("pause", service)
         ran = health(filled)
-        found = services(ran)
+        by_name = services(ran)
         assert ran.code == 3
-        assert found[service]["status"] == "down"
-        assert found[service]["reason"] == "paused"
-        assert found[service]["hint"] == f"`docker unpause {_name(filled, service)}`"
-        _others_are_well(found, service)
-        # Without Docker's word for it: the port takes connections, and nothing answers.
+        assert by_name[service]["status"] == "down"
+        assert by_name[service]["reason"] == "paused"
+        assert by_name[service]["hint"] == f"`docker unpause {_name(filled, service)}`"
+        _others_are_well(by_name, service)
+        # Without Docker: the port takes connections, and nothing answers.
         ran = health(filled, service, "--timeout", 1, **NO_DOCKER)
         assert ran.code == 5
         assert "takes connections, but gives no answer" in services(ran)[service]["reason"]
 
 
-def _others_are_well(found: dict[str, dict], service: str) -> None:
-    """All but the one, and Milvus where it stands on that one."""
+def _others_are_well(by_name: dict[str, dict], service: str) -> None:
+    """Every other service is well, except Milvus if it depends on this one."""
     if service in ("etcd", "minio"):
-        milvus = found.pop("milvus")
+        milvus = by_name.pop("milvus")
         named = {"etcd": "etcd", "minio": "its object store"}[service]
         assert milvus["status"] == "degraded"
         assert f"{named} does not" in milvus["reason"]
-        assert milvus["hint"] == found[service]["hint"]
-    assert {one["status"] for name, one in found.items() if name != service} == {"ok"}
+        assert milvus["hint"] == by_name[service]["hint"]
+    assert {other["status"] for name, other in by_name.items() if name != service} == {"ok"}
 
 
 def _name(stack: Stack, service: str) -> str:
@@ -166,15 +166,15 @@ def test_a_service_whose_model_does_not_load(filled: Stack, tmp_path: Path) -> N
     try:
         for _ in range(60):
             ran = health(filled, "bentoml", CLIPSTACK_BENTOML_PORT=str(port))
-            found = services(ran)["bentoml"]
-            if "can't be loaded" in found["reason"]:
+            encoder = services(ran)["bentoml"]
+            if "can't be loaded" in encoder["reason"]:
                 break
             # Until then it does not answer, or is loading: never is it well.
-            assert found["status"] in ("down", "degraded")
+            assert encoder["status"] in ("down", "degraded")
         assert ran.code == 3
-        assert found["status"] == "degraded"
-        assert "alive, but the model can't be loaded" in found["reason"]
-        assert "damaged" in found["reason"]
+        assert encoder["status"] == "degraded"
+        assert "alive, but the model can't be loaded" in encoder["reason"]
+        assert "damaged" in encoder["reason"]
     finally:
         docker("rm", "--force", broken)
 
@@ -185,11 +185,11 @@ def test_a_service_that_has_just_been_started(filled: Stack) -> None:
         for _ in range(5):  # a busy machine may look only when the service is ready again
             filled.docker("restart", "bentoml")
             while len(seen) < 60 and seen[-1:] != ["ok"]:
-                found = services(health(filled, "bentoml"))["bentoml"]
-                seen.append(found["status"])
-                if found["status"] != "ok":
-                    assert found["reason"]
-                    assert "clipstack health" in found["hint"]
+                encoder = services(health(filled, "bentoml"))["bentoml"]
+                seen.append(encoder["status"])
+                if encoder["status"] != "ok":
+                    assert encoder["reason"]
+                    assert "clipstack health" in encoder["hint"]
             if seen[0] != "ok":
                 break
             seen.clear()
@@ -226,11 +226,11 @@ def test_objects_in_a_bucket_elsewhere(filled: Stack) -> None:
         ({"CLIPSTACK_S3_ADDRESS": f"127.0.0.1:{free_port()}"}, "can't be reached from this"),
     ):
         ran = health(filled, **elsewhere | change)
-        found = services(ran)
+        by_name = services(ran)
         assert ran.code == 3
-        assert found["s3"]["status"] == "degraded"
-        assert reason in found["s3"]["reason"]
-        assert found["milvus"]["status"] == "ok"
+        assert by_name["s3"]["status"] == "degraded"
+        assert reason in by_name["s3"]["reason"]
+        assert by_name["milvus"]["status"] == "ok"
 
 
 def test_docker_is_stopped_and_the_services_answer(filled: Stack) -> None:
@@ -246,20 +246,20 @@ def test_docker_is_stopped_and_nothing_answers(filled: Stack) -> None:
     ran = health(filled, **NO_DOCKER, **closed)
     assert ran.code == 5
     assert ran.err.count("Docker is not running") == 1
-    assert all("nothing listens" in one["reason"] for one in services(ran).values())
+    assert all("nothing listens" in service["reason"] for service in services(ran).values())
 
 
 def test_a_stack_that_was_never_started(filled: Stack) -> None:
     closed = {f"CLIPSTACK_{name}_PORT": str(free_port()) for name in PORTS}
     ran = health(filled, CLIPSTACK_PROJECT="clipstack-never-started", **closed)
     assert ran.code == 5
-    for one in services(ran).values():
-        assert (one["status"], one["reason"]) == ("down", "not created")
-        assert one["hint"] == "`clipstack up`"
+    for service in services(ran).values():
+        assert (service["status"], service["reason"]) == ("down", "not created")
+        assert service["hint"] == "`clipstack up`"
 
 
 def test_what_docker_says_of_a_container(filled: Stack) -> None:
-    """One that ends again and again, one that ran out of memory, one that was never started."""
+    """One that exits again and again, one that ran out of memory, one that was never started."""
     project = "clipstack-test-health-crash"
     closed = {f"CLIPSTACK_{name}_PORT": str(free_port()) for name in PORTS}
     crash = Stack(filled.folder / "crash", project, closed)
@@ -267,7 +267,7 @@ def test_what_docker_says_of_a_container(filled: Stack) -> None:
 
     def start(verb: str, service: str, *line: str) -> None:
         labels = {"project": project, "service": service, "oneoff": "False"}
-        named = [f"--label=com.docker.compose.{name}={one}" for name, one in labels.items()]
+        named = [f"--label=com.docker.compose.{name}={value}" for name, value in labels.items()]
         docker(verb, *named, *line)
 
     with removed(crash):
@@ -278,15 +278,15 @@ def test_what_docker_says_of_a_container(filled: Stack) -> None:
         start("create", "bentoml", image)
         time.sleep(3)
         ran = health(crash)
-        found = services(ran)
+        by_name = services(ran)
         assert ran.code == 5
-        assert re.match(r"restart(ing|ed),? .*(once|twice|times)", found["etcd"]["reason"])
-        assert found["etcd"]["hint"] == "`clipstack logs etcd` says why."
-        assert found["milvus"]["reason"] == "stopped: out of memory (exit 137)"
-        assert "CLIPSTACK_MILVUS_MEMORY" in found["milvus"]["hint"]
-        assert found["bentoml"]["reason"] == "created, but not started"
-        assert found["bentoml"]["hint"] == "`clipstack start bentoml`"
-        assert found["minio"]["reason"] == "not created"
+        assert re.match(r"restart(ing|ed),? .*(once|twice|times)", by_name["etcd"]["reason"])
+        assert by_name["etcd"]["hint"] == "`clipstack logs etcd` says why."
+        assert by_name["milvus"]["reason"] == "stopped: out of memory (exit 137)"
+        assert "CLIPSTACK_MILVUS_MEMORY" in by_name["milvus"]["hint"]
+        assert by_name["bentoml"]["reason"] == "created, but not started"
+        assert by_name["bentoml"]["hint"] == "`clipstack start bentoml`"
+        assert by_name["minio"]["reason"] == "not created"
 
 
 def test_a_named_target_with_two_encoders(filled: Stack) -> None:
@@ -300,15 +300,15 @@ def test_a_named_target_with_two_encoders(filled: Stack) -> None:
     )
     try:
         ran = filled.clipstack("--target", "far", "health", "--json")
-        found = services(ran)
+        by_name = services(ran)
         assert ran.code == 3
-        assert {name: one["status"] for name, one in found.items()} == {
+        assert {name: service["status"] for name, service in by_name.items()} == {
             "milvus": "ok",
             "encoder-1": "ok",
             "encoder-2": "down",
         }
-        assert found["encoder-1"]["version"] == "shapes"
-        assert "[targets.far]" in found["encoder-2"]["hint"]
+        assert by_name["encoder-1"]["version"] == "shapes"
+        assert "[targets.far]" in by_name["encoder-2"]["hint"]
         assert filled.clipstack("--target", "far", "health", "encoder-1").code == 0
     finally:
         (filled.folder / "clipstack.toml").unlink()
@@ -363,7 +363,7 @@ def test_tokens(guarded: Stack) -> None:
     for name in ("milvus", "bentoml"):
         assert wrong[name]["status"] == "degraded"
         assert wrong[name]["reason"] == "it does not accept the token"
-    assert not [one for one in others.values() if one in ran.out + ran.err]
+    assert not [value for value in others.values() if value in ran.out + ran.err]
 
     right = health(guarded, "--wait", CLIPSTACK_MILVUS_TOKEN="root:Milvus")
     assert right.code == 0, right.out

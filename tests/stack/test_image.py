@@ -58,7 +58,7 @@ def container(image: str, *args: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def removed(tag: str) -> Iterator[str]:
-    """The image is gone afterwards, and the build's cache is small."""
+    """The image is removed afterwards, and the build's cache is small."""
     try:
         yield tag
     finally:
@@ -99,9 +99,9 @@ def test_a_built_image_answers_as_this_process_does(capsys: pytest.CaptureFixtur
         out, err = build.communicate()
         assert build.returncode == 0, err
         took = time.monotonic() - started
-        made = json.loads(out)
-        assert made["run"] == f"docker run --rm -p 3000:3000 {tag}"
-        assert made["bytes"] == int(docker("image", "inspect", "-f", "{{.Size}}", tag))
+        result = json.loads(out)
+        assert result["run"] == f"docker run --rm -p 3000:3000 {tag}"
+        assert result["bytes"] == int(docker("image", "inspect", "-f", "{{.Size}}", tag))
         assert "installing the packages" in err
         port = free_port()
         with container(tag, "--publish", f"127.0.0.1:{port}:3000") as name:
@@ -112,7 +112,9 @@ def test_a_built_image_answers_as_this_process_does(capsys: pytest.CaptureFixtur
             becomes_healthy(name)
         base = int(docker("image", "inspect", "-f", "{{.Size}}", "python:3.11-slim"))
         with capsys.disabled():
-            size = f"{made['bytes'] / 1e9:.2f} GB, {(made['bytes'] - base) / 1e9:.2f} without base"
+            size = (
+                f"{result['bytes'] / 1e9:.2f} GB, {(result['bytes'] - base) / 1e9:.2f} without base"
+            )
             print(f"\nimage: {size}; built in {took:.0f} s, ready in {ready:.0f} s")
     assert inside["user"] != 0
     assert inside["model"]["id"] == "shapes"

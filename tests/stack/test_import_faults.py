@@ -56,19 +56,19 @@ class Running:
     log: Path
 
     @property
-    def said(self) -> str:
+    def stderr(self) -> str:
         return self.log.read_text()
 
     def wait_until(self, is_so: Callable[[], bool], seconds: float = 120) -> None:
         until = time.monotonic() + seconds
         while not is_so():
-            assert self.popen.poll() is None, f"it ended too early: {self.said}"
-            assert time.monotonic() < until, self.said
+            assert self.popen.poll() is None, f"it ended too early: {self.stderr}"
+            assert time.monotonic() < until, self.stderr
             time.sleep(0.2)
 
     def end(self, seconds: float = 240) -> Ran:
         out, _ = self.popen.communicate(timeout=seconds)
-        return Ran(self.popen.returncode, out, self.said)
+        return Ran(self.popen.returncode, out, self.stderr)
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def finish(stack: Stack, pictures: Path, name: str) -> None:
 def test_milvus_is_killed_and_comes_back(stack: Stack, pictures: Path) -> None:
     with importing(stack, pictures, "milvus_killed") as running:
         stack.docker("kill", "milvus")
-        running.wait_until(lambda: "no Milvus answers" in running.said)
+        running.wait_until(lambda: "no Milvus answers" in running.stderr)
         stack.docker("start", "milvus")
         ran = running.end()
     assert ran.code == 0, ran.err + ran.out
@@ -133,7 +133,7 @@ def test_milvus_is_killed_and_comes_back(stack: Stack, pictures: Path) -> None:
 def test_the_encoder_is_killed_and_comes_back(stack: Stack, pictures: Path) -> None:
     with importing(stack, pictures, "encoder_killed") as running:
         stack.docker("kill", "bentoml")
-        running.wait_until(lambda: "can be reached" in running.said)
+        running.wait_until(lambda: "can be reached" in running.stderr)
         stack.docker("start", "bentoml")
         ran = running.end()
     assert ran.code == 0, ran.err + ran.out

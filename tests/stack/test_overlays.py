@@ -32,7 +32,7 @@ def test_an_object_store_elsewhere(tmp_path: Path) -> None:
         with removed(Stack(tmp_path / "stack", "clipstack-test-s3-user", external)) as stack:
             ran = stack.clipstack("up", "milvus", "--json")
             assert ran.code == 0, ran.out + ran.err
-            assert [one["name"] for one in ran.json["services"]] == ["etcd", "milvus"]
+            assert [service["name"] for service in ran.json["services"]] == ["etcd", "milvus"]
             assert ran.json["search"]["seconds"] > 0
             assert stack.container("minio") == ""
             assert "pictures" in docker("exec", elsewhere.container("minio"), "ls", "/minio_data")
@@ -42,7 +42,7 @@ def test_an_object_store_elsewhere(tmp_path: Path) -> None:
 
 
 def _bridge_address() -> str:
-    """This machine's address on Docker's bridge; an engine that found its bridge made says no
+    """This machine's address on Docker's bridge; a daemon that found its bridge made says no
     gateway, which is the first address of the subnet."""
     shown = docker("network", "inspect", "bridge", "-f", "{{json (index .IPAM.Config 0)}}")
     config = json.loads(shown)
@@ -55,10 +55,10 @@ def test_gpus(tmp_path: Path) -> None:
         assert [Path(file).name for file in plan["files"]] == ["compose.yaml", "compose.gpu.yaml"]
         ran = stack.clipstack("up", "--gpu", "--no-wait", "bentoml", "--json")
         if ran.code == 0:  # this machine has one
-            wanted = docker(
+            requests = docker(
                 "inspect", "-f", "{{json .HostConfig.DeviceRequests}}", stack.container("bentoml")
             )
-            assert "gpu" in wanted
+            assert "gpu" in requests
         else:
             assert ran.code == 4
             assert "no access to an NVIDIA GPU" in ran.json["error"]["message"]

@@ -40,7 +40,7 @@ def test_the_page_on_a_server(
         httpx.Client(base_url=page_server.base_url, timeout=60) as client,
     ):
         about = client.get("/about").json()
-        assert {one["name"]: one["rows"] for one in about["collections"]} == {
+        assert {entry["name"]: entry["rows"] for entry in about["collections"]} == {
             "images": 40,
             "more": 10,
         }
@@ -50,12 +50,12 @@ def test_the_page_on_a_server(
                 "terms": [{"kind": "text", "value": "a star"}],
                 "limit": 100,
             }
-            found = client.post("/search", json=question)
-            assert found.status_code == 200, found.text
-            hits = found.json()["hits"]
+            response = client.post("/search", json=question)
+            assert response.status_code == 200, response.text
+            hits = response.json()["hits"]
             assert len(hits) == count
             page = client.post("/search", json=question | {"limit": 4, "offset": 4}).json()
-            assert [one["id"] for one in page["hits"]] == [one["id"] for one in hits[4:8]]
+            assert [hit["id"] for hit in page["hits"]] == [hit["id"] for hit in hits[4:8]]
             path = f"/pictures/{collection}/{hits[0]['id']}"
             assert client.get(f"{path}/small").headers["content-type"] == "image/webp"
             assert dict(client.get(path).json()["facts"])["Folder"] == hits[0]["folder"]

@@ -75,11 +75,11 @@ def program(folder: Path, body: str) -> None:
 
 
 @pytest.fixture
-def old_engine() -> Iterator[str]:
-    """What an engine of 2019 says of itself, where one could listen."""
+def old_docker() -> Iterator[str]:
+    """The address of a Docker daemon of 2019."""
     version = json.dumps({"Version": "19.03.8", "ApiVersion": "1.40"}).encode()
 
-    class Engine(http.server.BaseHTTPRequestHandler):
+    class Daemon(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(version)))
@@ -89,15 +89,15 @@ def old_engine() -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Daemon) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"tcp://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
-def test_docker_is_too_old(stack: Stack, tmp_path: Path, old_engine: str) -> None:
+def test_docker_is_too_old(stack: Stack, tmp_path: Path, old_docker: str) -> None:
     program(tmp_path / "programs", """echo '{"version": "2.26.1"}'""")
-    stack.variables |= {"PATH": str(tmp_path / "programs"), "DOCKER_HOST": old_engine}
+    stack.variables |= {"PATH": str(tmp_path / "programs"), "DOCKER_HOST": old_docker}
     ran = stack.clipstack("up", "--json")
     assert ran.code == 4
     assert ran.json["error"]["message"] == "Docker 19.03.8 is too old"
@@ -205,10 +205,10 @@ def test_a_dry_run_starts_nothing(real: Stack) -> None:
     ran = real.clipstack("up", "--dry-run", "--attu", "--json")
     assert ran.code == 0, ran.err
     plan = ran.json
-    actions = {one["name"]: one["action"] for one in plan["services"]}
+    actions = {service["name"]: service["action"] for service in plan["services"]}
     assert actions["milvus"] == "started"
     assert actions["attu"] == "fetched and started"
-    ports = {name: port for one in plan["services"] for name, port in one["ports"].items()}
+    ports = {name: port for service in plan["services"] for name, port in service["ports"].items()}
     assert ports["CLIPSTACK_MILVUS_PORT"] == str(real.port("MILVUS"))
     assert plan["variables"]["CLIPSTACK_ENCODER_TOKEN"] == "(set)"
     assert "a-secret-of-mine" not in ran.out + ran.err

@@ -55,7 +55,7 @@ def world(stack_images: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def test_each_form_finds_what_it_means(world: World) -> None:
     scenes = world.scenes
-    found = {
+    scores = {
         name: forms.precision(world.searcher, cases, scenes)
         for name, cases in {
             "text": forms.texts(),
@@ -82,7 +82,7 @@ def test_each_form_finds_what_it_means(world: World) -> None:
         "row + colour": 0.92,
         "like a row": 0.9,
     }
-    assert {name: value for name, value in found.items() if value < least[name]} == {}, found
+    assert {name: value for name, value in scores.items() if value < least[name]} == {}, scores
 
 
 def test_the_same_hits_as_embedded(world: World) -> None:
@@ -98,10 +98,10 @@ def test_the_same_hits_as_embedded(world: World) -> None:
     ):
         served, embedded = world.searcher.search(query), world.embedded.search(query)
         assert served.hits
-        for one, other in zip(served.hits, embedded.hits, strict=True):
-            assert one.score == pytest.approx(other.score, abs=1e-5)
+        for hit, other in zip(served.hits, embedded.hits, strict=True):
+            assert hit.score == pytest.approx(other.score, abs=1e-5)
             if query.sort != "path":
-                assert one.id == other.id or one.score == pytest.approx(other.score, abs=1e-6)
+                assert hit.id == other.id or hit.score == pytest.approx(other.score, abs=1e-6)
         assert {g.name: g.size for g in served.groups.values()} == {
             g.name: g.size for g in embedded.groups.values()
         }
@@ -110,9 +110,9 @@ def test_the_same_hits_as_embedded(world: World) -> None:
 def test_pages_follow_each_other(world: World) -> None:
     query = (Term("star"), Term("red", weight=-1))
     ask = world.searcher.search
-    whole = ask(Query(query), limit=40).hits
+    hits = ask(Query(query), limit=40).hits
     pages = [ask(Query(query, offset=n), limit=10).hits for n in (0, 10, 20, 30)]
-    assert [hit.id for page in pages for hit in page] == [hit.id for hit in whole]
+    assert [hit.id for page in pages for hit in page] == [hit.id for hit in hits]
     assert len(ask(Query(query, offset=COUNT - 3)).hits) == 3
     assert ask(Query(query, offset=COUNT)).hits == []
 
@@ -128,6 +128,6 @@ def test_what_is_known_of_a_row(world: World) -> None:
 
 def test_many_queries_at_once(world: World) -> None:
     queries = [Query((Term(f"{colour} star"),)) for colour in forms.COLOURS]
-    for query, found in zip(queries, world.searcher.search_all(queries), strict=True):
+    for query, result in zip(queries, world.searcher.search_all(queries), strict=True):
         alone = world.embedded.search(query)
-        assert [hit.id for hit in found.hits] == [hit.id for hit in alone.hits]  # type: ignore[union-attr]
+        assert [hit.id for hit in result.hits] == [hit.id for hit in alone.hits]  # type: ignore[union-attr]

@@ -45,8 +45,8 @@ def certify(folder: Path) -> None:
     """An authority of our own, and a certificate that it signed for NAME."""
     new = ("req", "-newkey", "rsa:2048", "-nodes", "-subj")
     for ca in ("ca", "other"):
-        made = ("-x509", "-days", "2", "-keyout", f"{ca}.key", "-out", f"{ca}.pem")
-        openssl(folder, *new, f"/CN={ca}", *made)
+        authority = ("-x509", "-days", "2", "-keyout", f"{ca}.key", "-out", f"{ca}.pem")
+        openssl(folder, *new, f"/CN={ca}", *authority)
     openssl(folder, *new, f"/CN={NAME}", "-keyout", "server.key", "-out", "server.csr")
     (folder / "names").write_text(f"subjectAltName=DNS:{NAME}")
     signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
@@ -85,11 +85,11 @@ def remote(stack_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
             *(part for name, value in variables.items() for part in ("--env", f"{name}={value}")),
             *(stack.variables["CLIPSTACK_MILVUS_IMAGE"], "milvus", "run", "standalone"),
         )
-        made = Remote(port, certificates)
+        remote = Remote(port, certificates)
         tls = Tls(ca=str(certificates / "ca.pem"), server_name=NAME)
-        with MilvusConnection(made.uri, token=TOKEN, tls=tls, wait=120) as server:
+        with MilvusConnection(remote.uri, token=TOKEN, tls=tls, wait=120) as server:
             server.client.create_database("photos")
-        yield made
+        yield remote
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_import_and_search_through_tls_with_a_token(cli: Cli, at: Remote, galler
     ran = cli("import", gallery)
     assert ran.code == 0, ran.err
     assert at.uri in ran.err
-    found = cli("search", "red circle", "-q", "-k", "3")
-    assert found.code == 0, found.err
-    assert len(found.out.splitlines()) == 3
+    ran = cli("search", "red circle", "-q", "-k", "3")
+    assert ran.code == 0, ran.err
+    assert len(ran.out.splitlines()) == 3
 
 
 def test_a_database_of_its_own(
@@ -133,10 +133,10 @@ def test_a_database_of_its_own(
 @pytest.mark.parametrize("token", ["", "root:wrong", "nobody:Milvus", "an-api-key"])
 def test_a_wrong_token(cli: Cli, at: Remote, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPSTACK_MILVUS_TOKEN", token)
-    said = refused(cli("collections", "list"))
-    assert "token" in said
-    assert "CLIPSTACK_MILVUS_TOKEN" in said
-    assert not token or token not in said
+    message = refused(cli("collections", "list"))
+    assert "token" in message
+    assert "CLIPSTACK_MILVUS_TOKEN" in message
+    assert not token or token not in message
 
 
 def test_an_authority_that_did_not_sign(
@@ -144,17 +144,17 @@ def test_an_authority_that_did_not_sign(
 ) -> None:
     for ca in (str(at.certificates / "other.pem"), ""):
         monkeypatch.setenv("CLIPSTACK_TLS_CA", ca)
-        said = refused(cli("collections", "list"))
-        assert "certificate" in said
-        assert "CLIPSTACK_TLS_CA" in said
+        message = refused(cli("collections", "list"))
+        assert "certificate" in message
+        assert "CLIPSTACK_TLS_CA" in message
 
 
 def test_another_name_in_the_certificate(
     cli: Cli, at: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLIPSTACK_TLS_SERVER_NAME", "other.test")
-    said = refused(cli("collections", "list"))
-    assert "CLIPSTACK_TLS_SERVER_NAME" in said
+    message = refused(cli("collections", "list"))
+    assert "CLIPSTACK_TLS_SERVER_NAME" in message
 
 
 def test_http_where_tls_is_spoken(cli: Cli, at: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +172,9 @@ def test_a_file_that_is_not_there(cli: Cli, at: Remote, monkeypatch: pytest.Monk
 def test_nobody_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPSTACK_MILVUS_URI", f"http://127.0.0.1:{free_port()}")
     for line in (["collections", "list"], ["search", "dog"], ["import", "."]):
-        said = refused(cli(*line, "--wait", "0.5"))
-        assert "refused" in said
-        assert "clipstack health" in said
+        message = refused(cli(*line, "--wait", "0.5"))
+        assert "refused" in message
+        assert "clipstack health" in message
 
 
 def test_somebody_who_never_answers(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,18 +25,18 @@ def here(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
 def test_status(stack: Stack) -> None:
     ran = stack.clipstack("status", "--json")
     assert ran.code == 0, ran.out
-    found = {one["name"]: one for one in ran.json["services"]}
-    assert list(found) == list(SERVICES)
-    for name, one in found.items():
-        assert (one["state"], one["health"]) == ("running", "healthy")
-        assert one["cpu"] >= 0
-        assert 1e6 < one["memory"] < one["memory_limit"]
-        assert one["uptime"] > 0
-        assert one["restarts"] == 0
-        assert one["image"] == stack.variables[f"CLIPSTACK_{name.upper()}_IMAGE"]
-    assert found["milvus"]["version"] == "2.3.5"
-    assert found["milvus"]["url"] == f"http://127.0.0.1:{stack.port('MILVUS')}"
-    assert found["milvus"]["volumes"] == [f"{stack.project}_milvus"]
+    by_name = {service["name"]: service for service in ran.json["services"]}
+    assert list(by_name) == list(SERVICES)
+    for name, service in by_name.items():
+        assert (service["state"], service["health"]) == ("running", "healthy")
+        assert service["cpu"] >= 0
+        assert 1e6 < service["memory"] < service["memory_limit"]
+        assert service["uptime"] > 0
+        assert service["restarts"] == 0
+        assert service["image"] == stack.variables[f"CLIPSTACK_{name.upper()}_IMAGE"]
+    assert by_name["milvus"]["version"] == "2.3.5"
+    assert by_name["milvus"]["url"] == f"http://127.0.0.1:{stack.port('MILVUS')}"
+    assert by_name["milvus"]["volumes"] == [f"{stack.project}_milvus"]
     assert ran.json["volumes"][f"{stack.project}_etcd"] > 0
 
 
@@ -136,8 +136,8 @@ def test_logs_follow_until_ctrl_c(stack: Stack) -> None:
         body = {"texts": ["a line for the log"]}
         url = f"http://127.0.0.1:{stack.port('BENTOML')}/vectorize_texts"
         assert httpx.post(url, json=body, timeout=60).status_code == 200
-        found = json.loads(running.stdout.readline())
-        assert found["service"] == "bentoml"
+        line = json.loads(running.stdout.readline())
+        assert line["service"] == "bentoml"
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
     finally:

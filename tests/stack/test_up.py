@@ -20,13 +20,13 @@ def up(
     stack_images: None, tmp_path_factory: pytest.TempPathFactory, gallery: Path
 ) -> Iterator[Stack]:
     """A stack that `clipstack up` started, with the gallery in it."""
-    with removed(Stack(tmp_path_factory.mktemp("up"), "clipstack-test-up")) as made:
-        first = made.clipstack("up", "--json")
+    with removed(Stack(tmp_path_factory.mktemp("up"), "clipstack-test-up")) as stack:
+        first = stack.clipstack("up", "--json")
         assert first.code == 0, first.out + first.err
-        made.first = first  # type: ignore[attr-defined]
-        ran = made.clipstack("import", gallery)
+        stack.first = first  # type: ignore[attr-defined]
+        ran = stack.clipstack("import", gallery)
         assert ran.code == 0, ran.err
-        yield made
+        yield stack
 
 
 def search(stack: Stack) -> list[str]:
@@ -40,22 +40,22 @@ def ids(stack: Stack) -> dict[str, str]:
 
 
 def test_it_starts_what_answers(up: Stack) -> None:
-    made, err = up.first.json, up.first.err  # type: ignore[attr-defined]
-    assert made["project"] == up.project
-    assert made["changed"] is True
-    assert [one["name"] for one in made["services"]] == list(SERVICES)
-    assert {one["health"] for one in made["services"]} == {"healthy"}
-    addresses = {one["name"]: one["url"] for one in made["services"]}
+    result, err = up.first.json, up.first.err  # type: ignore[attr-defined]
+    assert result["project"] == up.project
+    assert result["changed"] is True
+    assert [service["name"] for service in result["services"]] == list(SERVICES)
+    assert {service["health"] for service in result["services"]} == {"healthy"}
+    addresses = {service["name"]: service["url"] for service in result["services"]}
     assert addresses["milvus"] == f"http://127.0.0.1:{up.port('MILVUS')}"
-    milvus = next(one for one in made["services"] if one["name"] == "milvus")
+    milvus = next(service for service in result["services"] if service["name"] == "milvus")
     assert "etcd and minio" in milvus["waited_for"]
-    assert made["encode"]["model"] == "shapes"
-    assert made["search"]["seconds"] > 0
+    assert result["encode"]["model"] == "shapes"
+    assert result["search"]["seconds"] > 0
     assert "milvus waits for its health check" in err
     assert "`stack` is the target" in err
 
 
-def test_nothing_is_left_of_the_round_trip(up: Stack) -> None:
+def test_nothing_is_left_of_the_smoke_test(up: Stack) -> None:
     ran = up.clipstack("collections", "list", "--quiet")
     assert ran.out.split() == ["images"]
 
@@ -96,7 +96,7 @@ def test_modes(up: Stack, mode: str, cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     elif mode == "plain":
         assert f"bentoml\t{url}\thealthy" in ran.out.splitlines()
     elif mode == "json":
-        assert url in {one["url"] for one in ran.json["services"]}
+        assert url in {service["url"] for service in ran.json["services"]}
     else:
         assert url in ran.out.splitlines()
         assert ran.err == ""
@@ -173,7 +173,7 @@ def test_two_stacks_side_by_side(up: Stack, tmp_path: Path) -> None:
     with removed(Stack(tmp_path / "second", "clipstack-test-up-second")) as second:
         ran = second.clipstack("up", "milvus", "--json")
         assert ran.code == 0, ran.out + ran.err
-        assert [one["name"] for one in ran.json["services"]] == ["etcd", "minio", "milvus"]
+        assert [service["name"] for service in ran.json["services"]] == ["etcd", "minio", "milvus"]
         assert ran.json["encode"] is None
         assert ran.json["search"]["collection"] == ""
         assert second.clipstack("collections", "list", "--json").json == []
@@ -200,13 +200,13 @@ def test_data_stays_when_it_goes_down(up: Stack) -> None:
 
 
 def test_volumes_are_deleted_only_after_a_yes(up: Stack) -> None:
-    asked = up.clipstack("down", "--volumes", "--json")
-    assert asked.code == 8
-    assert f"{up.project}_milvus" in asked.json["error"]["message"]
+    refused = up.clipstack("down", "--volumes", "--json")
+    assert refused.code == 8
+    assert f"{up.project}_milvus" in refused.json["error"]["message"]
     assert health(up, "milvus") == "healthy"
-    gone = up.clipstack("down", "--volumes", "--yes", "--json")
-    assert gone.code == 0
-    assert set(gone.json["volumes"]) == {f"{up.project}_{one}" for one in SERVICES[:3]}
+    removal = up.clipstack("down", "--volumes", "--yes", "--json")
+    assert removal.code == 0
+    assert set(removal.json["volumes"]) == {f"{up.project}_{name}" for name in SERVICES[:3]}
     label = f"label=com.docker.compose.project={up.project}"
     assert docker("volume", "ls", "-q", "--filter", label) == ""
     assert docker("network", "ls", "-q", "--filter", label) == ""
