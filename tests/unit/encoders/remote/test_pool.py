@@ -18,8 +18,8 @@ from clipstack.errors import ClipstackError, UnreachableError
 from clipstack.events import Events
 from clipstack.retry import InterruptError, RetryPolicy
 from tests.serving import Served, free_port, served
-from tests.unit.encoders import services
-from tests.unit.encoders.services import status, vectors
+from tests.unit.encoders.remote import services
+from tests.unit.encoders.remote.services import status, vectors
 
 
 @pytest.fixture

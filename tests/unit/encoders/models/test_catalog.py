@@ -317,7 +317,7 @@ list_models()
 heavy = {{"torch", "transformers", "numpy", "PIL", "safetensors", "tokenizers", "huggingface_hub"}}
 print(sorted(heavy & sys.modules.keys()))
 """
-    root = str(Path(__file__).parents[3])
+    root = str(Path(__file__).parents[4])
     environment = os.environ | {"PYTHONPATH": root}
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment

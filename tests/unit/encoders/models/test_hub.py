@@ -16,7 +16,7 @@ import pytest
 from clipstack.encoders.models.catalog import describe, list_models, resolve
 from clipstack.encoders.models.hub import _within, needed, parse
 from clipstack.errors import PrerequisiteError
-from tests.unit.encoders.hub_server import COMMIT, serving
+from tests.unit.encoders.models.hub_server import COMMIT, serving
 
 # huggingface_hub reads HF_ENDPOINT and HF_HOME when it is imported, hence the processes.
 PULL = """
@@ -41,7 +41,7 @@ print(json.dumps(answer | {"progress": seen}))
 
 
 def run(name, endpoint, call="pull", **environment):
-    root = str(Path(__file__).parents[3])
+    root = str(Path(__file__).parents[4])
     given = os.environ | {"PYTHONPATH": root, "HF_ENDPOINT": endpoint} | environment
     command = [sys.executable, "-c", PULL, call, name]
     done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=120)

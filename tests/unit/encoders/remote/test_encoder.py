@@ -11,7 +11,7 @@ from clipstack.encoders.remote.encoder import RemoteEncoder, checked_url
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError, UsageError
 from clipstack.retry import RetryPolicy
 from tests.serving import free_port
-from tests.unit.encoders.services import FINGERPRINT, Start, scripted, status, vectors
+from tests.unit.encoders.remote.services import FINGERPRINT, Start, scripted, status, vectors
 
 
 @pytest.fixture
