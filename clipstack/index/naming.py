@@ -64,6 +64,11 @@ def name_taken_error(name: str) -> ClipstackError:
     )
 
 
+def alias_taken_error(alias: str) -> ClipstackError:
+    """The error for an alias that is the name of a collection."""
+    return ClipstackError(f"there is a collection {alias!r} already", hint="Choose another alias.")
+
+
 def alias_not_found_error(name: str, alias: str, aliases: Sequence[str]) -> NotFoundError:
     """The error for an alias that a collection does not have.
 

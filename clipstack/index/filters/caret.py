@@ -1,4 +1,4 @@
-"""A mark under the place of a text where it is wrong."""
+"""Errors with a caret under the position of a text that is wrong."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _CONTEXT_CHARS = 64
 
 
 def invalid_value(option: str, text: str, position: int, reason: str, hint: str = "") -> UsageError:
-    """The error for a value of `option` that is wrong at `place`, counted from 0."""
+    """The error for a value of `option` that is wrong at `position`, counted from 0."""
     return UsageError(
         f"{option}: {reason}", hint="\n".join(filter(None, [underline(text, position), hint]))
     )
 
 
 def underline(text: str, position: int) -> str:
-    """Two lines: the text around `place`, on one line, and a caret under it."""
+    """Two lines: the text around `position`, and a caret under it."""
     text = "".join(char if char.isprintable() else " " for char in text)
     start = max(0, position - _CONTEXT_CHARS)
     before, after = text[start:position], text[position : position + _CONTEXT_CHARS]
@@ -29,7 +29,7 @@ def underline(text: str, position: int) -> str:
 
 
 def _columns(char: str) -> int:
-    """How many columns of a terminal a character takes."""
+    """Number of terminal columns that a character takes."""
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

@@ -1,4 +1,4 @@
-"""What a filter compares: fields, arithmetic on them, literals and lists, read from its text."""
+"""Parsing the operands of a filter: fields, arithmetic on them, literals and lists."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ FIELDS = (*TEXTS, *NUMBERS, *DYNAMIC_FIELDS)
 LIST_FUNCTIONS = ("json_contains", "json_contains_all", "json_contains_any")
 _RESERVED_WORDS = ("and", "or", "not", "in", "like", "exists", "true", "false", *LIST_FUNCTIONS)
 _MAX_INDEXES = 3
-"""Numbers in the brackets of one field."""
+"""Most numbers in the brackets of one field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """Something that can be compared.
+    """A literal, a field, or a field with arithmetic.
 
     Attributes:
-        kind: text, int, float, bool or list, of a literal or a fixed field; "" for a dynamic one.
+        kind: text, int, float, bool or list, of a literal or a fixed field; "" for a dynamic field.
+        position: where it begins in the filter, from 0.
         field: None for a literal.
-        arithmetic: on the field.
-        value: of a literal that is no list.
+        arithmetic: on the field, if any.
+        value: of a literal other than a list.
         items: of a list.
     """
 
@@ -40,13 +41,13 @@ class Operand:
 
 
 class OperandReader:
-    """The tokens of a filter, and the operands among them, from left to right.
+    """Reads the tokens and operands of a filter from left to right.
 
     Args:
         text: the filter.
 
     Raises:
-        FilterFault: here and by each method, where the text is none.
+        FilterSyntaxError: raised by each method if the text is not a filter.
     """
 
     def __init__(self, text: str) -> None:
@@ -55,15 +56,15 @@ class OperandReader:
 
     @property
     def token(self) -> Token:
-        """The next one."""
+        """The next token."""
         return self._tokens[self._next]
 
     def at(self, *texts: str) -> bool:
-        """Whether the next token is one of these names or signs."""
+        """Whether the next token is one of these names or operators."""
         return self.token.kind in ("name", "sign") and self.token.text in texts
 
     def take(self, *texts: str) -> Token | None:
-        """The next token, and go on; None where it is none of `texts`, if some are given."""
+        """Consume and return the next token; None if it is not one of `texts`, if any are given."""
         if texts and not self.at(*texts):
             return None
         token = self.token
@@ -71,7 +72,7 @@ class OperandReader:
         return token
 
     def expect(self, text: str, opened: Token | None = None) -> None:
-        """Take `text`, which closes `opened`."""
+        """Consume `text`, which closes `opened`."""
         if self.take(text):
             return
         if opened:
@@ -79,12 +80,12 @@ class OperandReader:
         raise self.unexpected(f"`{text}`")
 
     def unexpected(self, expected: str, hint: str = "") -> FilterSyntaxError:
-        """The fault of the next token where something else belongs."""
+        """The error for a next token that is not the expected one."""
         reason = f"{self.token.label} where {expected} belongs"
         return FilterSyntaxError(self.token.position, reason, hint)
 
     def value(self) -> Operand:
-        """A literal, a field, or a field and some arithmetic."""
+        """Read a literal, a field, or a field with arithmetic."""
         operand = self.operand()
         while self.at("+", "-", "*", "/", "%"):
             sign, number = self._tokens[self._next : self._next + 2]
@@ -106,7 +107,7 @@ class OperandReader:
         return operand
 
     def operand(self) -> Operand:
-        """A literal or a field."""
+        """Read a literal or a field."""
         token = self.token
         position = token.position
         sign = self.take("-", "+")
@@ -130,7 +131,7 @@ class OperandReader:
         return Operand(token.kind, position, value=value)
 
     def list(self, operand: Operand | None = None) -> tuple[Operand, ...]:
-        """The items of a list of literals, which `operand` can be compared with."""
+        """Read a list of literals, each of a kind that `operand` can be compared with."""
         opened = self.token
         self.expect("[")
         items: list[Operand] = []
@@ -165,7 +166,7 @@ class OperandReader:
         return Operand(kind, token.position, field)
 
     def _read_path(self, name: Token) -> tuple[str | int, ...]:
-        """What follows a field in brackets."""
+        """Read the keys in brackets after a field."""
         end = name.position + len(name.text)
         path: list[str | int] = []
         while self.at("["):
@@ -202,7 +203,7 @@ class OperandReader:
 
 
 def check_kinds(operand: Operand, literal: Operand) -> None:
-    """Raises where a fixed field is compared with what it never holds."""
+    """Raise FilterSyntaxError if a fixed field is compared with a literal of another kind."""
     if literal.kind == "list":
         raise FilterSyntaxError(literal.position, "a list stands behind `in`")
     if not operand.field or not operand.kind or operand.kind == literal.kind:
@@ -225,7 +226,7 @@ def _number(token: Token) -> int | float:
 
 
 def _key(token: Token) -> str | int:
-    """What is between brackets; a text that is a number is the same as that number."""
+    """The key in brackets; a string that is a number is the same key as that number."""
     if token.kind == "int":
         number = _number(token)
         assert isinstance(number, int)
@@ -242,7 +243,7 @@ def _key(token: Token) -> str | int:
 
 
 def _resolve_meta(field: Field, position: int) -> Field:
-    """A field by its own name, where `$meta` has one of those that have names."""
+    """The field under its own name, if `$meta` is used for a field that has one."""
     if field.name == "$meta":
         first = field.path[0]
         if first in (*TEXTS, *NUMBERS, "vector"):

@@ -1,7 +1,7 @@
-r"""A filter's text in, its syntax tree out, or where and why it is none.
+r"""Parser for filters: a filter's text in, its syntax tree or an error with the position out.
 
-The language is Milvus', as far as its versions 2.3 to 2.6 agree. `to_sql` and `to_milvus` give
-every condition this meaning:
+The language is the part of Milvus' on which its versions 2.3 to 2.6 agree. `to_sql` and `to_milvus`
+give every condition this meaning:
 
 - A comparison (`==`, `<`, `in`, `like`, `json_contains`, ...) is true where the row has the field,
   the field holds a value of the literal's kind, and that value compares so. It is false otherwise:
@@ -13,13 +13,13 @@ every condition this meaning:
   are compared by their characters' codes, and case counts.
 - `exists` is true where the row has the field, whatever it holds.
 - `json_contains` looks at the items of a list, not into lists and objects among them.
-- A number in brackets is a place in a list, from 0, or an object's key.
+- A number in brackets is an index into a list, from 0, or an object's key.
 - `like` takes `%` for any text, and `\%`, `\_` and `\\` for these characters themselves.
 
-What the versions read differently is refused: `_` in a pattern of `like`, for one.
+Syntax that the versions interpret differently is refused, such as `_` in a pattern of `like`.
 
 Source: Milvus' grammar (internal/parser/planparserv2/Plan.g4) as of 2.3, without what no version
-runs on these fields (arithmetic but before == and !=, two dynamic fields compared).
+can run on these fields (arithmetic other than before == and !=, comparing two dynamic fields).
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def parse(text: str, option: str = "--filter") -> Expression:
     """The syntax tree of a filter.
 
     Args:
-        option: where it was given, for errors.
+        option: where the user gave it, for errors.
 
     Raises:
-        UsageError: it is no filter of a collection; the hint has a caret under the place.
+        UsageError: it is not a valid filter; the hint has a caret under the position.
     """
     try:
         return _Parser(text).run()
@@ -68,7 +68,7 @@ def parse(text: str, option: str = "--filter") -> Expression:
 
 
 class _Parser(OperandReader):
-    """One pass over a filter, from left to right."""
+    """A recursive descent parser."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -198,7 +198,7 @@ class _Parser(OperandReader):
         return first
 
     def _chained_comparison(self, operand: Operand, field: Field) -> Expression:
-        """The other comparison in `100 < width < 400`."""
+        """Read the second comparison of `100 < width < 400`."""
         sign = self.token
         if not operand.kind:
             raise FilterSyntaxError(sign.position, "this field takes two comparisons, with `and`")
@@ -241,7 +241,7 @@ def _values(items: tuple[Operand, ...]) -> tuple[str | int | float | bool, ...]:
 
 
 def _pattern(token: Token) -> str:
-    """What `like` compares with; see `Like.pattern`."""
+    """The pattern of `like`; see `Like.pattern`."""
     pattern = tokens.unquote(token, pattern=True)
     unescaped = pattern
     for escape in ("\\\\", "\\%", "\\_"):

@@ -1,7 +1,7 @@
-"""The syntax tree of a filter: what is true of the rows that a search may find.
+"""The syntax tree of a filter.
 
-Made by `parse` from text, or by `clipstack.search.filters` from options; translated by `to_sql`
-and `to_milvus`. `parse` says what each condition means.
+`parse` creates it from text, `clipstack.search.filters` from options; `to_sql` and `to_milvus`
+translate it. `parse` documents the meaning of each condition.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Scalar: TypeAlias = str | int | float | bool
 CompareOperator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 
 TEXTS = ("id", "path", "digest", "format")
-"""Fields of every row that hold a text."""
+"""Fixed fields that hold a string."""
 NUMBERS = ("size", "mtime_ns", "width", "height", "taken_at", "imported_at")
-"""Fields of every row that hold a whole number."""
+"""Fixed fields that hold an integer."""
 EXACT = 2**53
-"""Whole numbers below this are the same as 64-bit floats."""
+"""Integers below this are exact as 64-bit floats."""
 _PATTERN_PART = re.compile(r"\\(.)|(%+)", re.DOTALL)
 
 
@@ -30,10 +30,10 @@ class Field:
     """A field of a row.
 
     Attributes:
-        name: of a fixed field, one of `clipstack.index.schema.DYNAMIC`, or "$meta" for all dynamic
-            ones.
-        path: what follows in brackets: keys of objects, without quotes and backslashes, and
-            numbers: places in lists, or keys of objects that are such numbers.
+        name: of a fixed field, one of `clipstack.index.schema.DYNAMIC_FIELDS`, or "$meta" for the
+            object with all dynamic fields.
+        path: keys in brackets: strings without quotes and backslashes for objects, and numbers for
+            lists, or for objects with such a key.
     """
 
     name: str
@@ -41,18 +41,18 @@ class Field:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether every row has it, with a value of one kind."""
+        """Whether every row has it, with values of one kind."""
         return self.name in TEXTS or self.name in NUMBERS
 
     @property
     def is_derived(self) -> bool:
-        """Whether it is a list of words that `clipstack.index.derived_fields` makes."""
+        """Whether it is one of `DERIVED_FIELDS`, a list of words."""
         return self.name in DERIVED_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """A whole-number field and one operation on it, as in `width % 2`.
+    """An integer field and one operation on it, as in `width % 2`.
 
     Attributes:
         number: at least 0; not 0 after / and %.
@@ -65,10 +65,10 @@ class Arithmetic:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A field, or a field and some arithmetic (before == and != only), compared with a value.
+    """A field, or arithmetic on one (with == and != only), compared with a value.
 
     Attributes:
-        kind: of the value, as 1, 1.0 and True are equal.
+        kind: type of the value; tells apart 1, 1.0 and True, which are equal.
     """
 
     left: Field | Arithmetic
@@ -91,7 +91,7 @@ class CompareFields:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """A field is one of some values, all of one kind."""
+    """A field has one of several values, all of one kind."""
 
     field: Field
     values: tuple[Scalar, ...]
@@ -106,7 +106,7 @@ class Like:
     r"""A text field matches a pattern.
 
     Attributes:
-        pattern: `%` is any text; `\%`, `\_` and `\\` are these characters themselves.
+        pattern: `%` matches any text; `\%`, `\_` and `\\` stand for these characters themselves.
     """
 
     field: Field
@@ -114,12 +114,12 @@ class Like:
 
     @property
     def is_prefix(self) -> bool:
-        """Whether its one wildcard is at the end."""
+        """Whether its only wildcard is at the end."""
         return len(self.parts) == 2 and not self.parts[1]
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The texts between the wildcards: two or more, unless there is no wildcard."""
+        """The texts around the wildcards; a single one if there is no wildcard."""
         parts, start = [""], 0
         for match in _PATTERN_PART.finditer(self.pattern):
             parts[-1] += self.pattern[start : match.start()] + (match[1] or "")
@@ -139,7 +139,7 @@ class Exists:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """A list in a dynamic field holds all, or any, of some values, all of one kind."""
+    """A list in a dynamic field contains all, or any, of several values of one kind."""
 
     field: Field
     values: tuple[Scalar, ...]
@@ -175,7 +175,7 @@ Expression: TypeAlias = "Compare | CompareFields | In | Like | Exists | Contains
 
 
 def conjunction(*conditions: Expression | None) -> Expression | None:
-    """All of these conditions as one; None where there is none."""
+    """All of these conditions as one; None if there are none."""
     present = tuple(condition for condition in conditions if condition is not None)
     if not present:
         return None
@@ -183,7 +183,7 @@ def conjunction(*conditions: Expression | None) -> Expression | None:
 
 
 def below_folder(folder: str) -> Expression:
-    """The paths below `folder` (absolute): a range of names, which no folder's name can break."""
+    """Match paths below `folder` (absolute) by a range, so that no name needs escaping."""
     prefix = folder.rstrip("/")
     path = Field("path")
     # "0" follows "/"
@@ -191,7 +191,7 @@ def below_folder(folder: str) -> Expression:
 
 
 def starting_with(field: Field, prefix: str) -> Expression:
-    """The texts that begin with `prefix`: a range of texts, as an index has them."""
+    """Match texts that begin with `prefix` by a range, which an index supports."""
     start = Compare(field, ">=", prefix)
     stem = prefix.rstrip("\U0010ffff")
     if not stem:

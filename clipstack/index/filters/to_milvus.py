@@ -1,18 +1,18 @@
-r"""A filter's syntax tree in, the same in Milvus' language out.
+r"""Translation of filters: a syntax tree in, a filter expression of Milvus out.
 
-`parse` says what a filter means. Versions of Milvus differ where a row lacks a dynamic field, or
-has a value of another kind: up to 2.6.18 a comparison is false there, and its opposite true; from
-2.6.19 on both are unknown, and unknown is no hit. So the opposite of a comparison of a dynamic
-field is written with all that makes it true: `camera != "Canon"` becomes
+`parse` documents the meaning of filters. Versions of Milvus differ for rows that lack a dynamic
+field, or have a value of another kind: up to 2.6.18, a comparison is false for them, and its
+negation true; from 2.6.19 on, both are unknown, and such rows are not found. So the negation of a
+comparison with a dynamic field lists all cases in which it is true: `camera != "Canon"` becomes
 
     (camera != "Canon" or not (exists camera) or camera < 0 or camera >= 0 or camera == true
      or camera == false or (exists camera[0]))
 
-What no version can be asked for, from 2.6.19 on: that a field holds an object, or a list that
-begins with null, {} or []. The opposite of a comparison is then no hit there. `exists` is not true
-of null, {} and [] from 2.6 on.
+No expression matches, from 2.6.19 on, a field that holds an object, or a list that begins with
+null, {} or []. The negation of a comparison does not find such rows. From 2.6 on, `exists` is not
+true for null, {} and [].
 
-Patterns of `like` with a wildcard before the end are refused by Milvus 2.3 itself, with a message.
+Milvus 2.3 itself refuses patterns of `like` with a wildcard before the end, with a message.
 
 Source: https://github.com/milvus-io/milvus/issues/50699; tests/stack/test_filter_equivalence.py.
 """
@@ -46,14 +46,14 @@ _KINDS = {
     bool: "{0} == true or {0} == false",
     list: "(exists {0}[0])",
 }
-"""What is true of values of a kind, by the types of Python's."""
+"""Conditions that are true for values of each kind, by Python type."""
 
 
 def to_milvus(expression: Expression) -> str:
-    """A filter of Milvus 2.3.5 to 2.6.
+    """A filter expression for Milvus 2.3.5 to 2.6.
 
     Raises:
-        UsageError: a text in it can't be sent, as it is not Unicode.
+        UsageError: a text in it is not valid Unicode.
     """
     match expression:
         case And(conditions):
@@ -73,7 +73,7 @@ def to_milvus(expression: Expression) -> str:
         case Like():
             return _like(expression)
         case Exists(field):
-            return f"(exists {_field_text(field)})"  # else it takes in what follows
+            return f"(exists {_field_text(field)})"  # else it would include what follows
         case Contains(field, values, quantifier):
             return _contains(field, values, quantifier)
         case _:
@@ -81,10 +81,10 @@ def to_milvus(expression: Expression) -> str:
 
 
 def literal(text: str) -> str:
-    """`text` as a string of a filter of Milvus'.
+    """`text` as a string literal of a Milvus filter.
 
     Raises:
-        UsageError: it is not Unicode.
+        UsageError: it is not valid Unicode.
     """
     return f'"{"".join(map(_escape, text))}"'
 
@@ -112,7 +112,7 @@ def _field_text(field: Field | Arithmetic) -> str:
     if isinstance(field, Arithmetic):
         return f"{field.field.name} {field.operator} {field.number}"
     steps = [f"[{step}]" if isinstance(step, int) else f'["{step}"]' for step in field.path]
-    if field.name == "$meta":  # an object, so a number is one of its keys
+    if field.name == "$meta":  # an object, so that a number is one of its keys
         steps[0] = f'["{field.path[0]}"]'
     return field.name + "".join(steps)
 
@@ -130,14 +130,14 @@ def _in_list(field: Field, values: tuple[Scalar, ...]) -> str:
     if not field.is_fixed and any(
         isinstance(value, int) and abs(value) >= EXACT for value in values
     ):
-        # `in` compares a float with whole numbers, `==` whole numbers with a float
+        # `in` converts integers to floats, `==` does not
         return _join("or", [f"{name} == {_literal(value)}" for value in values])
     return f"{name} in {_list_text(values)}"
 
 
 def _like(like: Like) -> str:
     field, parts = like.field, like.parts
-    if len(parts) == 1:  # 2.3.5 takes an empty pattern for any text
+    if len(parts) == 1:  # in 2.3.5, an empty pattern matches any text
         return to_milvus(Compare(field, "==", parts[0]))
     if like.is_prefix and set(parts[0]) & set("%_\\"):
         return to_milvus(starting_with(field, parts[0]))  # 2.3.5 has no escapes
@@ -145,7 +145,7 @@ def _like(like: Like) -> str:
 
 
 def _contains(field: Field, values: tuple[Scalar, ...], quantifier: str) -> str:
-    # 2.3.5 does not find 1.0 by 1, but 1 by 1.0
+    # 2.3.5 finds 1 by 1.0, but not 1.0 by 1
     values = tuple(float(value) if _is_whole(value) else value for value in values)
     if len(values) == 1:
         return f"json_contains({_field_text(field)}, {_literal(values[0])})"
@@ -157,7 +157,7 @@ def _is_whole(value: Scalar) -> bool:
 
 
 def _negate(expression: Expression) -> str:
-    """What is true where `expression` is not."""
+    """The negation of `expression`."""
     match expression:
         case Not(inner):
             return to_milvus(inner)
@@ -184,7 +184,7 @@ def _negate(expression: Expression) -> str:
 
 
 def _or_other_kind(field: Field, kind: type, negated: str) -> str:
-    """What is true where `negated` is, and where a field is missing or not of that kind."""
+    """A condition that is true if `negated` is, or if the field is missing or of another kind."""
     name = _field_text(field)
     kind = float if kind is int else kind
     if field.is_derived:
@@ -197,7 +197,7 @@ def _or_other_kind(field: Field, kind: type, negated: str) -> str:
 
 
 def _is_definite(expression: Expression) -> bool:
-    """Whether it is true or false of every row, in all versions of Milvus."""
+    """Whether it is true or false for every row, in all versions of Milvus."""
     match expression:
         case And(conditions) | Or(conditions):
             return all(map(_is_definite, conditions))

@@ -1,7 +1,7 @@
-"""A filter's syntax tree in, a condition of SQLite's on the rows of a collection out.
+"""Translation of filters: a syntax tree in, an SQLite condition on a collection's rows out.
 
-`parse` says what a filter means. A condition that can't be told of a row, as a column is NULL, is
-NULL in SQL: as good as false everywhere but below a NOT.
+`parse` documents the meaning of filters. In SQL, a condition on a NULL column is NULL, which counts
+as false except below NOT.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from clipstack.index.filters.syntax import (
 T = TypeVar("T")
 
 _MAX_PARAMETERS = 30_000
-"""SQLite's own limit is 32,766, and a query has some besides (https://sqlite.org/limits.html)."""
+"""SQLite's limit is 32,766, and queries have others (https://sqlite.org/limits.html)."""
 _MAX_INLINE_VALUES = 200
-"""Values of a list that are a parameter each; more are one parameter, as JSON."""
+"""Up to this many values of a list are one parameter each; more are one parameter, as JSON."""
 _MAX_LIST_INDEX = 2**31
-"""SQLite counts places in lists in 32 bits."""
+"""SQLite's list indexes have 32 bits."""
 _NUMBER_COLUMNS = ("lat", "lon")
-"""Numbers that have columns of their own beside the JSON."""
+"""Dynamic fields that also have a column of numbers."""
 _OPERATORS = {"==": "=", "!=": "<>"}
 _NUMBERS = "('integer', 'real')"
 
 
 def to_sql(expression: Expression, words_table: str) -> tuple[str, list[Any]]:
-    """A condition for the WHERE of a query on a table of rows, and its parameters.
+    """A condition for the WHERE clause of a query on a table of rows, and its parameters.
 
     Args:
-        words_table: the table (kind, word, slot) of what `clipstack.index.derived_fields` makes.
+        words_table: name of the table (kind, word, slot) of the words in `DERIVED_FIELDS`.
 
     Raises:
-        UsageError: it has more values than SQLite takes.
+        UsageError: it has more values than SQLite accepts.
     """
     translation = _Translation(words_table)
     condition = translation.condition(expression)
@@ -61,9 +61,9 @@ def to_sql(expression: Expression, words_table: str) -> tuple[str, list[Any]]:
 
 
 class _Translation:
-    """A condition in the making.
+    """The translation of one filter.
 
-    Methods return SQL and add the parameters of it, so they are called in the SQL's order.
+    Methods return SQL and append its parameters, so that they must be called in the SQL's order.
     """
 
     def __init__(self, words_table: str) -> None:
@@ -103,7 +103,7 @@ class _Translation:
         return f"(SELECT value FROM json_each({self._bind(encoded)}))"
 
     def _join(self, word: str, parts: Sequence[T], translate: Callable[[T], str]) -> str:
-        """Conditions joined in a balanced tree, as SQLite limits its depth to 1000."""
+        """Join conditions in a balanced tree, as SQLite limits the depth to 1000."""
         if len(parts) == 1:
             return translate(parts[0])
         half = len(parts) // 2
@@ -231,13 +231,13 @@ class _Translation:
 
 
 def _has_column(field: Field, values: Sequence[Scalar]) -> bool:
-    """Whether a field is compared with such numbers by its own column, which has 64-bit floats."""
+    """Whether a field has a column, of 64-bit floats, that can be compared with these values."""
     exact = all(isinstance(value, float) or abs(int(value)) < EXACT for value in values)
     return field.name in _NUMBER_COLUMNS and not field.path and exact
 
 
 def _paths(field: Field) -> list[str]:
-    """Where a field may be in the JSON: a number is a place in a list or an object's key."""
+    """JSON paths of a field: several, as a number is an index into a list or an object's key."""
     steps = field.path if field.name == "$meta" else (field.name, *field.path)
     alternatives: list[list[str]] = []
     for step in steps:
@@ -249,5 +249,5 @@ def _paths(field: Field) -> list[str]:
 
 
 def _glob_escape(text: str) -> str:
-    """A text as it stands for itself in a pattern of GLOB."""
+    """Escape a text for a pattern of GLOB."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in text)

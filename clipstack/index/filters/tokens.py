@@ -1,4 +1,4 @@
-"""The parts of a filter's text: its names, numbers, texts and signs."""
+"""Tokens of a filter: names, numbers, strings and operators."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _CHARS = dict(zip("abfnrtv\\\"'", "\a\b\f\n\r\t\v\\\"'", strict=True))
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One part of an expression.
+    """A token of a filter.
 
     Attributes:
         kind: float, int, text, name, sign or end.
-        place: where it begins, from 0.
+        position: where it begins, from 0.
     """
 
     kind: str
@@ -45,12 +45,16 @@ class Token:
 
     @property
     def label(self) -> str:
-        """As an error names it."""
+        """Its name in errors."""
         return f"`{self.text}`" if self.text else "the end"
 
 
 class FilterSyntaxError(ValueError):
-    """A place where a text stops being a filter."""
+    """A text is not a filter.
+
+    Attributes:
+        position: of the first wrong token, from 0.
+    """
 
     def __init__(self, position: int, reason: str, hint: str = "") -> None:
         super().__init__(reason)
@@ -60,10 +64,10 @@ class FilterSyntaxError(ValueError):
 
 
 def tokenize(text: str) -> list[Token]:
-    """The parts of `text`, the last of kind "end".
+    """The tokens of `text`, the last one of kind "end".
 
     Raises:
-        FilterFault: it holds something that is none.
+        FilterSyntaxError: it has something that is not a token.
     """
     unprintable = next(
         (position for position, char in enumerate(text) if not char.isprintable()), None
@@ -87,14 +91,13 @@ def tokenize(text: str) -> list[Token]:
 
 
 def unquote(token: Token, *, pattern: bool = False) -> str:
-    r"""What a text stands for: without its quotes, and with its escapes resolved, as Go and Milvus
-    read them.
+    r"""The value of a string token, with the escape sequences of Go and Milvus.
 
     Args:
-        pattern: it is one of `like`, in which `\%` and `\_` stay as they are.
+        pattern: it is a pattern of `like`, in which `\%` and `\_` stay as they are.
 
     Raises:
-        FilterFault: there is an escape without a meaning.
+        FilterSyntaxError: it has an unknown escape sequence.
     """
     content, resolved, start = token.text[1:-1], "", 0
     while (position := content.find("\\", start)) >= 0:

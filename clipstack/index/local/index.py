@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from clipstack.errors import ClipstackError, UsageError
+from clipstack.errors import UsageError
 from clipstack.events import SILENT, Events
 from clipstack.index import naming
 from clipstack.index.base import CollectionSummary, CompactionResult
@@ -142,9 +142,7 @@ class LocalIndex(AbstractContextManager["LocalIndex"]):
             number = _require(connection, name)[0]
             previous = _find_collection(connection, alias)
             if previous is not None and previous[1] == alias:
-                raise ClipstackError(
-                    f"there is a collection {alias!r} already", hint="Choose another alias."
-                )
+                raise naming.alias_taken_error(alias)
             connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (alias, number))
         return previous[1] if previous else ""
 

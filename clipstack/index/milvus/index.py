@@ -149,9 +149,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
             return ""
         previous = self.info(alias).name
         if previous == alias:
-            raise ClipstackError(
-                f"there is a collection {alias!r} already", hint="Choose another alias."
-            )
+            raise naming.alias_taken_error(alias)
         if previous != own_name:
             self._client.alter_alias(own_name, alias)
         return previous

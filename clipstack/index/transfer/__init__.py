@@ -1,1 +1,1 @@
-"""Rows between collections and files, and between the collections of two targets."""
+"""Transfer of rows between collections and files, and between collections of two targets."""

@@ -1,8 +1,8 @@
-"""A collection's rows, copied to another target, or under another name.
+"""Copies of collections to another target, or under another name.
 
-Both collections give their rows by ascending id, so that they are compared side by side, and only
-what differs is written. So a copy that was cut off goes on when it is run again, and one that is
-finished changes nothing, whatever happened to either side meanwhile; nothing has to be remembered.
+Both collections return their rows by ascending id, so that they can be merged, and only rows that
+differ are written. So a copy that was interrupted resumes when it is run again, and a complete one
+changes nothing, without any saved progress and whatever happened to either side meanwhile.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _compared_fields = attrgetter(
 
 @dataclass(slots=True)
 class CopyResult:
-    """What a copy did.
+    """The result of a copy.
 
     Attributes:
         source, target: the collections.
-        created: the target's collection was made.
-        new: rows that were not there; changed: rows that were there, but differed.
-        unchanged: rows that were there as they are.
-        missing: rows of the source that are not in the copy: they were added meanwhile, or are
-            damaged.
-        interrupted: stopped by Ctrl-C.
+        created: whether the target's collection was created.
+        new: number of rows that the target lacked; changed: of rows that differed there.
+        unchanged: number of rows that were equal.
+        missing: number of rows of the source that are not in the copy, because they were added
+            meanwhile or are damaged.
+        interrupted: whether Ctrl-C stopped it.
     """
 
     source: CollectionInfo
@@ -59,10 +59,10 @@ class CopyResult:
 def copy(
     settings: Settings, target_settings: Settings, name: str, new_name: str, events: Events
 ) -> CopyResult:
-    """Copy every row of a collection, made there when it does not exist; nothing is encoded.
+    """Copy every row of a collection; the copy is created if necessary, and nothing is encoded.
 
     Args:
-        settings: of the target that has the collection.
+        settings: of the target with the collection.
         target_settings: of the target to copy to.
         new_name: of the copy; "" for the same name.
 
@@ -80,7 +80,7 @@ def copy(
         connect(settings, retry_policy=retry_policy) as source_index,
         _connect_target(source_index, name, target_settings, retry_policy) as target_index,
     ):
-        result = _open_result(source_index, target_index, target_settings, name, new_name)
+        result = _open_collections(source_index, target_index, target_settings, name, new_name)
         source, target = (
             index.collection(info.name, patience=settings.patience, events=events)
             for index, info in ((source_index, result.source), (target_index, result.target))
@@ -96,16 +96,16 @@ def copy(
 def _connect_target(
     source: Index, name: str, settings: Settings, retry_policy: RetryPolicy
 ) -> Iterator[Index]:
-    """The target's index; nothing is made there unless `source` has a collection `name`."""
+    """Open the target's index; nothing is created there unless `source` has the collection."""
     source.info(name)
     with connect(settings, create=True, retry_policy=retry_policy) as index:
         yield index
 
 
-def _open_result(
+def _open_collections(
     source: Index, target: Index, settings: Settings, name: str, new_name: str
 ) -> CopyResult:
-    """The two collections; the target's is made when it does not exist."""
+    """An empty result with both collections; the target's is created if it does not exist."""
     info = source.info(name)
     existing = compatibility.find_collection(target, new_name or info.name)
     if existing is None:
@@ -138,7 +138,7 @@ def _copy_all(
     retry_policy: RetryPolicy,
     events: Events,
 ) -> None:
-    """Copy until no row of the source is missing in the copy, or another pass changes nothing."""
+    """Copy until the copy has every row of the source, or another pass makes no difference."""
     total = source.count()
     events.set_total(total)
     for number in range(_MAX_PASSES):
@@ -160,11 +160,11 @@ def _copy_all(
 
 @dataclass(slots=True)
 class _Changes:
-    """What is to be written.
+    """Rows to write.
 
     Attributes:
-        untagged: ids of changed rows whose tags go.
-        rows: of the source that were compared.
+        untagged: ids of changed rows that lose their tags.
+        rows: number of rows of the source that were compared.
     """
 
     new: list[Row] = field(default_factory=list)
@@ -174,10 +174,10 @@ class _Changes:
 
 
 class _Pass:
-    """One way through both collections.
+    """One pass over both collections.
 
     Attributes:
-        rows: of the source, so far.
+        rows: number of rows of the source so far.
     """
 
     def __init__(
@@ -200,8 +200,8 @@ class _Pass:
         self._changes = _Changes()
 
     def compare(self, rows: Sequence[Row]) -> None:
-        """Compare rows of the source with the target's, and have those that differ written, now
-        or with the next ones."""
+        """Compare rows of the source with the target's, and write those that differ, now or with
+        later ones."""
         changes = self._changes
         for row in rows:
             existing = self._target_rows.find(row.id)
@@ -217,7 +217,7 @@ class _Pass:
             self.flush()
 
     def flush(self) -> None:
-        """Have all that waits written."""
+        """Write all pending rows."""
         changes, self._changes = self._changes, _Changes()
         self._writer.submit(partial(self._write, changes))
         self._flush_timer.restart()
@@ -238,14 +238,14 @@ class _Pass:
 
 
 class _SortedRows:
-    """Rows by ascending id, found by ids that ascend too."""
+    """Rows by ascending id, looked up by ascending ids."""
 
     def __init__(self, batches: Iterator[list[Row]]) -> None:
         self._rows = (row for batch in batches for row in batch)
         self._next = next(self._rows, None)
 
     def find(self, id: str) -> Row | None:
-        """The row with that id; those before it are let go."""
+        """The row with that id, or None; skips rows with lower ids."""
         while self._next is not None and self._next.id < id:
             self._next = next(self._rows, None)
         return self._next if self._next is not None and self._next.id == id else None

@@ -1,4 +1,4 @@
-"""Whether rows may go into a collection: they have its model's vectors, or it is made for them."""
+"""Whether a collection can take rows: their vectors must be of the collection's model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clipstack.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class NamedModel:
-    """A model as a collection or a file remembers it."""
+    """A model as a collection or a file describes it."""
 
     name: str
     revision: str
@@ -27,11 +27,11 @@ class NamedModel:
 
 
 def find_collection(index: Index, name: str) -> CollectionInfo | None:
-    """The collection called `name`, or None where there is none yet.
+    """The collection `name`, or None if it does not exist.
 
     Raises:
-        UsageError: it is no name for one.
-        ClipstackError: another program made it.
+        UsageError: the name is invalid.
+        ClipstackError: another program created it.
     """
     return index.info(name) if index.exists(name) else None
 
@@ -40,8 +40,8 @@ def require_same_vectors(collection: CollectionInfo, model: Model, holder: str) 
     """Refuse rows whose vectors can't be compared with those in a collection.
 
     Args:
-        model: whose vectors the rows have.
-        where: what holds them, such as a file.
+        model: that made the rows' vectors.
+        holder: what holds the rows, such as a file.
 
     Raises:
         ClipstackError: the fingerprints differ.
@@ -61,6 +61,6 @@ def require_same_vectors(collection: CollectionInfo, model: Model, holder: str) 
 def create_collection(
     index: Index, settings: Settings, name: str, model: Model, metric: str
 ) -> CollectionInfo:
-    """A new collection, with the index on vectors that the target's settings ask for."""
+    """Create a collection with the index on vectors from the target's settings."""
     vector_index = VectorIndex(settings.index, settings.index_params)
     return index.create(name, model, metric, vector_index)

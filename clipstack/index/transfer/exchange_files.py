@@ -1,4 +1,4 @@
-"""Exchange files by name: found, opened, and written so that there is never half of one."""
+"""Exchange files by name: finding, opening, and creating them atomically."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PARQUET, NPZ = ".parquet", ".npz"
 
 
 def check_suffix(path: str) -> str:
-    """The ending of an exchange file's name.
+    """The suffix of an exchange file's name.
 
     Raises:
-        UsageError: it has another one.
-        PrerequisiteError: what reads and writes such files is not installed.
+        UsageError: it is neither .parquet nor .npz.
+        PrerequisiteError: the library for such files is not installed.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (PARQUET, NPZ):
@@ -40,11 +40,11 @@ def check_suffix(path: str) -> str:
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
-    """The files that names and globs stand for, each once.
+    """The distinct files that names and globs stand for.
 
     Raises:
         NotFoundError: there is no such file.
-        UsageError: one is no exchange file.
+        UsageError: a file has another suffix.
     """
     paths: list[str] = []
     for pattern in patterns:
@@ -60,10 +60,10 @@ def expand(patterns: Sequence[str]) -> list[str]:
 
 
 def open_source(path: str) -> Source:
-    """An exchange file, open for reading.
+    """Open an exchange file for reading.
 
     Raises:
-        ClipstackError: it can't be read, or is none.
+        ClipstackError: it can't be read, or is not an exchange file.
     """
     try:
         with Path(path).open("rb"):
@@ -81,10 +81,10 @@ def open_source(path: str) -> Source:
 
 @contextlib.contextmanager
 def create(path: Path, info: CollectionInfo, rows: int) -> Iterator[Sink]:
-    """An exchange file that appears under its name once it is whole, in place of what was there.
+    """Create an exchange file, or replace one, once it is complete.
 
     Args:
-        rows: about how many there will be.
+        rows: expected number of rows.
 
     Raises:
         ClipstackError: it can't be written; nothing is left behind.

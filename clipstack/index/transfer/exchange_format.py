@@ -1,6 +1,6 @@
-"""The columns of an exchange file, and what it says of the collection its rows come from.
+"""The format of exchange files: their columns, and the description of the rows' collection.
 
-docs/exchange.md documents them; their names and types stay as they are.
+docs/exchange.md documents it; names and types of columns must not change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 METADATA = "clipstack"
-"""The key of a Parquet file, and the array of an npz file, that holds the description."""
+"""The metadata key of a Parquet file, and the array of an npz file, with the description."""
 TEXTS = ("id", "path", "digest", "format")
 INTEGERS = ("size", "mtime_ns", "width", "height", "taken_at", "imported_at")
 ORDER = (
@@ -36,7 +36,7 @@ _ROW_BYTES = 1500
 
 
 class RowProblem(NamedTuple):
-    """Why a row can't be imported: the reason it is counted under, and the particulars."""
+    """Why a row can't be imported: the reason it is counted under, and details."""
 
     reason: str
     detail: str = ""
@@ -44,11 +44,11 @@ class RowProblem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive rows as a file has them, not checked yet.
+    """Consecutive rows of a file, not validated yet.
 
     Attributes:
-        first: the number of the first row in the file, from 0.
-        values: of each column the file has, one for each row; None where a row has none.
+        first: number of the first row in the file, from 0.
+        values: by column, one value per row; None for a missing value.
         vectors: float32 [rows, dimension].
         problems: of rows with a value that can't be read, by their number in the batch.
     """
@@ -69,32 +69,32 @@ class Source(Protocol):
 
     @property
     def rows(self) -> int:
-        """How many it has."""
+        """Number of rows."""
         ...
 
     @property
     def info(self) -> CollectionInfo | None:
-        """Of the collection the rows come from; None when the file does not say."""
+        """Description of the rows' collection; None if the file has none."""
         ...
 
     @property
     def dimension(self) -> int | None:
-        """Numbers in each vector; None when that may differ from row to row."""
+        """Length of the vectors; None if it may differ between rows."""
         ...
 
     @property
     def unused(self) -> Sequence[str]:
-        """Columns that clipstack has no use for."""
+        """Columns that clipstack does not read."""
         ...
 
     def batches(self, dimension: int) -> Iterator[Batch]:
         """All rows, in order.
 
         Args:
-            dimension: numbers that a vector should have; another one is a problem of its row.
+            dimension: expected length of the vectors; rows with others get a problem.
 
         Raises:
-            ClipstackError: the file is damaged; the batches before were whole.
+            ClipstackError: the file is damaged; earlier batches are valid.
         """
         ...
 
@@ -115,37 +115,37 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what is open, whether the file is complete or not."""
+        """Close the file, whether it is complete or not."""
         ...
 
 
 def rows_per_batch(dimension: int) -> int:
-    """How many rows of that dimension are read or written together."""
+    """Number of rows with vectors of that dimension to read or write together."""
     return max(1, MAX_BATCH_BYTES // (4 * dimension + _ROW_BYTES))
 
 
 def facts_to_json(facts: Mapping[str, Any]) -> str | None:
-    """Dynamic fields as the column `facts` has them: the same text for the same facts."""
+    """Dynamic fields as JSON for the column `facts`: the same text for the same facts."""
     if not facts:
         return None
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def info_to_json(info: CollectionInfo) -> str:
-    """What a file says of its collection, as JSON."""
+    """The description of a file's collection as JSON."""
     facts = asdict(info)
     facts["collection"] = facts.pop("name")
     return json.dumps({"clipstack": VERSION, **facts}, ensure_ascii=False)
 
 
 def info_from_json(text: str, path: str) -> CollectionInfo:
-    """The collection that a file's description describes.
+    """Parse the description of a file's collection.
 
     Args:
-        path: of the file.
+        path: of the file, for errors.
 
     Raises:
-        ClipstackError: a newer clipstack wrote it, or it is no description.
+        ClipstackError: a newer clipstack wrote it, or it is invalid.
     """
     try:
         facts = json.loads(text)

@@ -1,4 +1,4 @@
-"""A collection's rows, written to a file."""
+"""Export of a collection's rows to a file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from clipstack.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What was written.
+    """The result of an export.
 
     Attributes:
-        bytes: the size of the file.
-        seconds: it took.
+        bytes: size of the file.
+        seconds: duration of the export.
     """
 
     info: CollectionInfo
@@ -36,12 +36,12 @@ class ExportResult:
 
 
 def check(file: str) -> None:
-    """Whether a collection can be exported to `file`.
+    """Check that a collection can be exported to `file`.
 
     Raises:
-        UsageError: it has another ending than those there are, or is a folder.
-        NotFoundError: there is no such folder to write it to.
-        PrerequisiteError: what writes such files is not installed.
+        UsageError: it has an unknown suffix, or is a folder.
+        NotFoundError: its folder does not exist.
+        PrerequisiteError: the library for such files is not installed.
     """
     exchange_files.check_suffix(file)
     folder = Path(file).absolute().parent
@@ -52,12 +52,12 @@ def check(file: str) -> None:
 
 
 def export(settings: Settings, name: str, file: str, events: Events) -> ExportResult:
-    """Write every row of a collection to `file`, in place of what is there.
+    """Write every row of a collection to `file`, replacing an existing one.
 
     Raises:
         NotFoundError: there is no such collection.
-        ClipstackError: the file can't be written; what was there stays.
-        Interrupted: by Ctrl-C; what was there stays.
+        ClipstackError: the file can't be written; an existing one stays.
+        InterruptError: by Ctrl-C; an existing file stays.
     """
     started = time.monotonic()
     retry_policy = RetryPolicy(settings.patience, events)
@@ -80,7 +80,7 @@ def export(settings: Settings, name: str, file: str, events: Events) -> ExportRe
 
 
 def _batches(collection: Collection, size: int) -> Iterator[list[Row]]:
-    """The rows, by ascending id, `size` at once."""
+    """The rows by ascending id, in batches of `size`."""
     batch: list[Row] = []
     for rows in collection.rows():
         batch += rows

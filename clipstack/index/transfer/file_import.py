@@ -1,4 +1,4 @@
-"""Exchange files, read into a collection."""
+"""Import of exchange files into a collection."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class RejectedRow:
 
     Attributes:
         row: its number in the file, from 0.
-        path: as the file has it, or "".
-        reason: what such rows are counted under; `detail` has the particulars.
+        path: as in the file, or "".
+        reason: the reason that it is counted under; `detail` has details.
     """
 
     file: str
@@ -48,14 +48,14 @@ class RejectedRow:
 
 @dataclass(slots=True)
 class FileImportResult:
-    """What an import of files did.
+    """The result of an import of files.
 
     Attributes:
-        created: the collection was made.
-        imported: rows that are in the collection now.
-        reasons: how many rows were left out, by why.
-        examples: the first of them, at most MOST_EXAMPLES.
-        interrupted: stopped by Ctrl-C.
+        created: whether the collection was created.
+        imported: number of rows written to the collection.
+        reasons: number of rejected rows by reason.
+        examples: the first rejected rows, at most MAX_EXAMPLES.
+        interrupted: whether Ctrl-C stopped it.
     """
 
     info: CollectionInfo
@@ -70,13 +70,14 @@ class FileImportResult:
 
 @dataclass(frozen=True, slots=True)
 class _FileSummary:
-    """What files say before any row is read.
+    """Properties of the files, known before any row is read.
 
     Attributes:
-        names: of the collections their rows come from.
-        described: one that says whose vectors it holds, and what it says.
-        silent: one that does not, or "".
-        dimensions: of their vectors, each with a file that has it.
+        rows: number of rows in all files.
+        collections: names of the collections that the rows come from.
+        labelled: a file with a description, and its description; None if no file has one.
+        unlabelled: a file without a description, or "".
+        dimensions: of the vectors, each with a file that has it.
     """
 
     paths: list[str]
@@ -93,19 +94,19 @@ def import_files(
     named_model: Callable[[CollectionInfo | None], Model],
     events: Events,
 ) -> FileImportResult:
-    """Bring every row of exchange files into a collection, made when it does not exist.
+    """Import every row of exchange files into a collection, which is created if necessary.
 
     Args:
-        settings: with the collection, metric and model, where the user named them.
+        settings: with the collection, metric and model, if the user named them.
         patterns: names of files, and globs.
-        named_model: gives the model that the user named, for the vectors in a collection, or for
-            a new one.
+        named_model: returns the model that the user named, given the collection's description, or
+            None for a new collection.
 
     Raises:
         NotFoundError: there is no such file.
-        UsageError: nobody says whose vectors they are, or the collection has another metric than
-            the user asked for.
-        ClipstackError: a file is damaged, or its vectors don't belong into the collection.
+        UsageError: neither the files nor the user name the model of the vectors, or the collection
+            has another metric than the user asked for.
+        ClipstackError: a file is damaged, or its vectors don't match the collection's.
     """
     started = time.monotonic()
     summary = _inspect(exchange_files.expand(patterns), events)
@@ -136,10 +137,10 @@ def import_files(
 
 
 def _inspect(paths: list[str], events: Events) -> _FileSummary:
-    """What the files say of themselves.
+    """Read the properties of the files.
 
     Raises:
-        ClipstackError: one is damaged, or they say that they hold vectors of different models.
+        ClipstackError: a file is damaged, or they hold vectors of different models.
     """
     rows, unlabelled, collections = 0, "", set()
     labelled: tuple[str, CollectionInfo] | None = None
@@ -168,7 +169,7 @@ def _inspect(paths: list[str], events: Events) -> _FileSummary:
 
 
 def _collection_name(settings: Settings, summary: _FileSummary) -> str:
-    """The collection that the user named, or else the one the rows come from."""
+    """The collection that the user named, or else the one that the rows come from."""
     if not settings.is_default("collection") or not summary.collections:
         return check_name(settings.collection)
     if len(summary.collections) > 1:
@@ -186,20 +187,18 @@ def _resolve_model_and_metric(
     named_model: Callable[[CollectionInfo | None], Model],
     events: Events,
 ) -> tuple[Model, str]:
-    """The model whose vectors the files hold, and the metric of a new collection for them."""
+    """The model of the files' vectors, and the metric for a new collection."""
     model: Model | None = None
     metric = settings.metric
     if summary.labelled is not None:
-        path, info_from_json = summary.labelled
-        model = compatibility.NamedModel.from_info(info_from_json)
+        path, description = summary.labelled
+        model = compatibility.NamedModel.from_info(description)
         if info is not None:
             compatibility.require_same_vectors(info, model, path)
-            if info.metric != info_from_json.metric:
-                events.note(
-                    f"{info.name} compares by {info.metric}, not by {info_from_json.metric}."
-                )
+            if info.metric != description.metric:
+                events.note(f"{info.name} compares by {info.metric}, not by {description.metric}.")
         if settings.origins.get("metric") != "--metric":
-            metric = info_from_json.metric
+            metric = description.metric
     if summary.unlabelled or settings.origins.get("model") == "--model":
         chosen_model = named_model(info)
         if model is not None and chosen_model.fingerprint != model.fingerprint:
@@ -247,7 +246,7 @@ def _import_rows(
 
 
 def _batches(result: FileImportResult) -> Iterator[tuple[Source, Batch]]:
-    """All batches of all files, one after the other."""
+    """All batches of all files, in order."""
     for path in result.files:
         with contextlib.closing(exchange_files.open_source(path)) as source:
             for batch in source.batches(result.info.dimension):
@@ -255,7 +254,7 @@ def _batches(result: FileImportResult) -> Iterator[tuple[Source, Batch]]:
 
 
 class _RowImport:
-    """The rows on their way from files into a collection."""
+    """Validates rows of files and writes them to a collection."""
 
     def __init__(
         self,
@@ -275,7 +274,7 @@ class _RowImport:
         self._accepted_count = self._row_count = 0
 
     def add(self, source: Source, batch: Batch) -> None:
-        """Check a batch, and have what is good in it written, now or with the next ones."""
+        """Validate a batch, and write its valid rows, now or with later batches."""
         rows, problems = self._validator.rows(batch)
         for number, problem in sorted(problems.items()):
             self._reject(source, batch, number, problem)
@@ -286,7 +285,7 @@ class _RowImport:
             self.flush()
 
     def flush(self) -> None:
-        """Have all that waits written."""
+        """Write all pending rows."""
         rows, self._pending = list(self._pending.values()), {}
         self._writer.submit(partial(self._write, rows, self._accepted_count, self._row_count))
         self._accepted_count = self._row_count = 0

@@ -1,7 +1,7 @@
-"""Exchange files that NumPy reads without help, written: a zip with one array for each column.
+"""Writer for npz exchange files: a zip with one array per column.
 
-The vectors go into the zip as they come. The other columns wait in temporary files beside it, as
-the members of a zip are written one after another.
+Vectors are written to the zip as they come. The other columns are spooled to temporary files, as
+the members of a zip must be written one after another.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class NpzSink:
     Args:
         path: of the file.
         info: of the collection the rows come from.
-        expected: how many rows there will be; another number costs a second reading of the vectors.
+        expected: number of rows; if it is wrong, the vectors have to be read again.
     """
 
     def __init__(self, path: Path, info: CollectionInfo, expected: int) -> None:
@@ -84,7 +84,7 @@ class NpzSink:
 
     def close(self) -> None:
         """Close the files."""
-        # On a full disk, what is buffered can't be written now either.
+        # On a full disk, closing fails too, as it flushes buffers.
         with contextlib.suppress(OSError):
             self._vectors.close()
         with contextlib.suppress(OSError):
@@ -109,8 +109,8 @@ class NpzSink:
         return _header("<f4", (rows, self._dimension))
 
     def _rewrite_header(self) -> None:
-        """Put the number of rows there were into the header of the vectors, and its checksum into
-        the zip. NumPy pads headers so that the number fits in, whatever it is."""
+        """Write the actual number of rows to the header of the vectors, and the new checksum to the
+        zip. NumPy pads headers so that every number fits."""
         member_offset = self._vector.header_offset
         self._file.seek(member_offset + _LENGTHS_OFFSET)
         start = member_offset + _LOCAL_HEADER_BYTES + sum(struct.unpack("<HH", self._file.read(4)))
@@ -127,7 +127,7 @@ class NpzSink:
 
 
 class _TextSpool:
-    """A column of texts in temporary files: their bytes, and the length of each."""
+    """A column of texts in temporary files: their bytes and their lengths."""
 
     def __init__(self, folder: Path) -> None:
         self.data = _spool(folder)
@@ -144,7 +144,7 @@ class _TextSpool:
         self.longest = max(self.longest, int(lengths.max(initial=0)))
 
     def padded(self) -> Iterable[bytes]:
-        """The texts, each filled up with zeros to the longest one."""
+        """The texts, zero-padded to the length of the longest."""
         self.data.seek(0)
         chunk_size = max(1, _COPY_BYTES // self.longest)
         for lengths in _chunks(self._lengths, 4 * chunk_size):
@@ -152,7 +152,7 @@ class _TextSpool:
             yield np.array(texts, f"S{self.longest}").tobytes()
 
     def offsets(self) -> Iterable[bytes]:
-        """Where each text begins, and where the last one ends."""
+        """The start of each text, and the end of the last one."""
         end = 0
         yield np.zeros(1, "<i8").tobytes()
         for lengths in _chunks(self._lengths):
@@ -166,7 +166,7 @@ class _TextSpool:
 
 
 def _spool(folder: Path) -> IO[bytes]:
-    """A file without a name, on the disk that the result goes to."""
+    """An unnamed file on the disk of the result."""
     return tempfile.TemporaryFile(dir=folder)
 
 

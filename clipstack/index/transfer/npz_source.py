@@ -1,6 +1,6 @@
-"""Exchange files that NumPy reads without help, read: of clipstack's, or made by `numpy.savez`.
+"""Reader for npz exchange files, written by clipstack or by `numpy.savez`.
 
-Arrays are read side by side, some rows at a time, straight from the zip.
+Arrays are read in parallel from the zip, some rows at a time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MAX_METADATA_BYTES = 1 << 20
 
 
 class _Array(NamedTuple):
-    """An array as its header describes it."""
+    """The header of an array."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -46,7 +46,7 @@ class NpzSource:
     """An npz file that is open for reading.
 
     Raises:
-        ClipstackError: it is none, or lacks an array, or has one of an unusable type.
+        ClipstackError: it is not an npz file, lacks an array, or has one of an unusable type.
     """
 
     def __init__(self, path: str) -> None:
@@ -173,23 +173,23 @@ class _Elements:
         return np.frombuffer(data, self._dtype).reshape(shape)
 
     def end(self) -> None:
-        """Read to the end, where the zip's checksum is compared."""
+        """Read to the end, so that zipfile verifies the checksum."""
         while self._file.read(_COPY_BYTES):
             pass
 
 
 class _ColumnMajorElements(_Elements):
-    """The rows of an array that is stored column by column, in a file of its own."""
+    """The rows of an array in column-major order, unpacked into a file."""
 
     def __init__(self, file: IO[bytes], array: _Array) -> None:
         super().__init__(file, array)
         self._array = np.memmap(file, array.dtype, "r", 0, array.shape, "F")
-        self._at = 0
+        self._position = 0
 
     def read(self, count: int) -> np.ndarray[Any, Any]:
         """The next `count` rows."""
-        self._at += count
-        return np.ascontiguousarray(self._array[self._at - count : self._at])
+        self._position += count
+        return np.ascontiguousarray(self._array[self._position - count : self._position])
 
 
 @dataclass(slots=True)
@@ -197,7 +197,7 @@ class _Column:
     """A column, read some rows at a time.
 
     Attributes:
-        elements: one for each row; or, with offsets, the bytes of all texts.
+        elements: one per row; or, with offsets, the bytes of all texts.
     """
 
     name: str
@@ -206,7 +206,7 @@ class _Column:
     _end: int | None = None
 
     def read(self, count: int, problems: dict[int, RowProblem]) -> Sequence[Any]:
-        """The values of the next rows; None where a text is empty."""
+        """The values of the next rows; None for one with a problem."""
         if self.name in INTEGERS:
             numbers = self.elements.read(count)
             if numbers.dtype.kind != "f":
@@ -217,16 +217,7 @@ class _Column:
             texts = self._texts(count, self.offsets)
         else:
             texts = self.elements.read(count).tolist()
-            if texts and isinstance(texts[0], str):
-                return _check_unicode(self.name, texts, problems)
-        values: list[str | None] = []
-        for number, data in enumerate(texts):
-            try:
-                values.append(data.decode() or None)
-            except UnicodeDecodeError:
-                problems.setdefault(number, validation.invalid_text(self.name))
-                values.append(None)
-        return values
+        return validation.to_texts(self.name, texts, problems)
 
     def _texts(self, count: int, offsets: _Elements) -> list[bytes]:
         if self._end is None:
@@ -243,7 +234,7 @@ class _Column:
         ]
 
     def end(self) -> None:
-        """Compare checksums."""
+        """Verify checksums."""
         self.elements.end()
         if self.offsets is not None:
             self.offsets.end()
@@ -251,12 +242,12 @@ class _Column:
 
 @contextlib.contextmanager
 def _errors(path: str) -> Iterator[None]:
-    """Raises what is wrong with a zip or an array in it as ClipstackError."""
+    """Raise errors of the zip and of arrays in it as ClipstackErrors."""
     try:
         yield
     except (
         *(zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError),
-        *(RuntimeError, NotImplementedError),  # encrypted, or packed in a way Python can't read
+        *(RuntimeError, NotImplementedError),  # encrypted, or an unknown compression
     ) as error:
         detail = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise ClipstackError(
@@ -282,7 +273,7 @@ def _header(member: IO[bytes]) -> _Array:
 
 
 def _row_bytes(array: _Array) -> int:
-    """Bytes of an element along the first axis, as NumPy has it in memory."""
+    """Bytes of an element along the first axis in memory."""
     return int(np.prod(array.shape[1:])) * array.dtype.itemsize
 
 
@@ -298,17 +289,3 @@ def _batch(first: int, count: int, columns: Mapping[str, _Column], dimension: in
         problems = dict.fromkeys(range(count), RowProblem(validation.WRONG_DIMENSION, detail))
         vectors = np.zeros((count, dimension), np.float32)
     return Batch(first, values, vectors, problems)
-
-
-def _check_unicode(
-    name: str, texts: Sequence[str], problems: dict[int, RowProblem]
-) -> list[str | None]:
-    values: list[str | None] = []
-    for number, text in enumerate(texts):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            problems.setdefault(number, validation.invalid_text(name))
-            text = ""
-        values.append(text or None)
-    return values

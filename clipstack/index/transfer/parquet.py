@@ -34,7 +34,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 def check_installed() -> None:
-    """Raises PrerequisiteError unless pyarrow is installed."""
+    """Raise PrerequisiteError unless pyarrow is installed."""
     if importlib.util.find_spec("pyarrow") is None:
         raise PrerequisiteError(
             "Parquet files are read and written by pyarrow, which is not installed",
@@ -59,9 +59,9 @@ def schema(info: CollectionInfo) -> Any:
 
 
 class ParquetSink:
-    """A Parquet file that is being written, one row group for each call of `write`.
+    """A Parquet file that is being written, one row group per call of `write`.
 
-    Vectors can't be compressed, and the rest is small: Zstandard costs next to nothing.
+    Vectors are not compressible, and the rest is small, so that Zstandard costs little.
     """
 
     def __init__(self, path: Path, info: CollectionInfo) -> None:
@@ -106,10 +106,10 @@ class ParquetSink:
 
 
 class ParquetSource:
-    """A Parquet file that is open for reading, of clipstack's or of another program's.
+    """A Parquet file that is open for reading, written by clipstack or another program.
 
     Raises:
-        ClipstackError: it is none, or lacks a column, or has one of an unusable type.
+        ClipstackError: it is not a Parquet file, lacks a column, or has one of an unusable type.
     """
 
     def __init__(self, path: str) -> None:
@@ -117,7 +117,7 @@ class ParquetSource:
 
         self.path = path
         with _errors(path):
-            # Reading ahead would hold whole row groups in memory, or all of them.
+            # Pre-buffering would hold whole row groups in memory, or all of them.
             self._file = pq.ParquetFile(
                 path,
                 pre_buffer=False,
@@ -153,7 +153,7 @@ class ParquetSource:
 
 @contextlib.contextmanager
 def _errors(path: str) -> Iterator[None]:
-    """Raises what pyarrow finds wrong with a file as ClipstackError."""
+    """Raise errors of pyarrow as ClipstackErrors."""
     import pyarrow as pa
 
     try:
@@ -172,7 +172,7 @@ def _read_info(path: str, metadata: Mapping[bytes, bytes]) -> CollectionInfo | N
 
 
 def _check_columns(path: str, arrow_schema: Any) -> None:
-    """Raises ClipstackError when a column is missing, there twice, or of an unusable type."""
+    """Raise ClipstackError if a column is missing, duplicate, or of an unusable type."""
     for name in ORDER:
         count = arrow_schema.names.count(name)
         if count > 1 or (not count and name in REQUIRED):
@@ -242,14 +242,7 @@ def _read_texts(name: str, array: Any, problems: dict[int, RowProblem]) -> Seque
         with contextlib.suppress(UnicodeDecodeError):  # Arrow does not check what it reads
             texts: list[str | None] = array.to_pylist()
             return texts
-    values: list[str | None] = []
-    for number, data in enumerate(array.cast(pa.large_binary()).to_pylist()):
-        try:
-            values.append(None if data is None else data.decode())
-        except UnicodeDecodeError:
-            problems.setdefault(number, validation.invalid_text(name))
-            values.append(None)
-    return values
+    return validation.to_texts(name, array.cast(pa.large_binary()).to_pylist(), problems)
 
 
 def _read_integers(name: str, array: Any, problems: dict[int, RowProblem]) -> Sequence[int | None]:
@@ -267,8 +260,7 @@ def _read_integers(name: str, array: Any, problems: dict[int, RowProblem]) -> Se
 
 
 def _read_vectors(array: Any, dimension: int, problems: dict[int, RowProblem]) -> Matrix:
-    """The vectors of a column of lists, float32 [rows, dimension]: as they lie in memory, where
-    all are whole."""
+    """The vectors of a column of lists, float32 [rows, dimension]; not copied if all are valid."""
     import pyarrow as pa
 
     count = len(array)

@@ -1,7 +1,7 @@
-"""The rows of exchange files, checked: what a collection can keep, and why it can't keep the rest.
+"""Validation of rows from exchange files.
 
-What is refused here would be refused by Milvus, or make a search fail, so that a row that comes in
-can be copied anywhere.
+It rejects what Milvus would refuse or what would make a search fail, so that an imported row can be
+copied to any target.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_VECTOR, WRONG_DIMENSION = "no vector", "wrong dimension"
 NOT_FINITE, ZERO = "not finite", "all zeros"
 BAD_VALUE, BAD_FACTS = "unusable value", "unusable facts"
 
-# Milvus' bound on all dynamic fields of a row, as JSON.
+# Milvus' limit on all dynamic fields of a row, as JSON.
 # Source: `JSONMaxLength` in pkg/util/paramtable/component_param.go of milvus-io/milvus.
 _MAX_FACTS_BYTES = 65_536
 _MAX_TEXT_BYTES = {"digest": 64, "format": 32}
@@ -38,16 +38,16 @@ _FIXED_NAMES = frozenset({"id", *FILE_FIELDS, "imported_at", "vector", "$meta"})
 _TEXT_FACTS = ("camera", "lens", "title", "description")
 _NUMBER_FACTS = ("lat", "lon", "orientation")
 _LIST_FACTS = ("keywords", "tags")
-# A URL, or a path with a drive.
+# A URL, or a path with a drive letter.
 _NOT_LOCAL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z]:[\\/]")
 
 
 class RowValidator:
-    """Makes rows of batches.
+    """Converts batches to rows.
 
     Args:
-        info: of the collection that the rows go to.
-        now: seconds since the epoch: when rows that do not say are imported.
+        info: of the rows' new collection.
+        now: `imported_at` of rows without one, in seconds since the epoch.
     """
 
     def __init__(self, info: CollectionInfo, now: int) -> None:
@@ -55,9 +55,9 @@ class RowValidator:
         self._now = now
 
     def rows(self, batch: Batch) -> tuple[list[Row], dict[int, RowProblem]]:
-        """The rows that can be kept, and of the others the problem by their number in the batch.
+        """The valid rows of a batch, and the problems of the others by their number in it.
 
-        A path that occurs twice in the batch brings its last row.
+        If a path occurs more than once, its last row counts.
         """
         count = len(batch.vectors)
         problems = dict(batch.problems)
@@ -84,7 +84,7 @@ class RowValidator:
 def to_integers(
     name: str, values: Sequence[float | None], problems: dict[int, RowProblem]
 ) -> list[int | None]:
-    """The floating-point numbers of a column as whole ones; None where there is none."""
+    """The floats of a column as integers; None for missing ones, and for those with a problem."""
     integers: list[int | None] = []
     for number, value in enumerate(values):
         if value is None or value != value:  # pandas has NaN where a whole number is missing
@@ -97,15 +97,26 @@ def to_integers(
     return integers
 
 
-def invalid_text(name: str) -> RowProblem:
-    """The problem of bytes in the column `name` that are no text."""
-    return RowProblem(BAD_PATH if name == "path" else BAD_VALUE, f"{name} is not valid UTF-8")
+def to_texts(
+    name: str, values: Sequence[str | bytes | None], problems: dict[int, RowProblem]
+) -> list[str | None]:
+    """The texts of a column; None for missing ones, and for those that are not UTF-8."""
+    texts: list[str | None] = []
+    for number, value in enumerate(values):
+        try:
+            data = value.encode() if isinstance(value, str) else value
+            texts.append(None if data is None else data.decode())
+        except UnicodeError:
+            reason = BAD_PATH if name == "path" else BAD_VALUE
+            problems.setdefault(number, RowProblem(reason, f"{name} is not valid UTF-8"))
+            texts.append(None)
+    return texts
 
 
 def _check_vectors(vectors: Matrix, metric: str, problems: dict[int, RowProblem]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
-    # Squares of small and large numbers may be 0 or infinite where the numbers are not.
+    # Squares of very small or large numbers may be 0 or infinite although the numbers are not.
     for number in np.flatnonzero(~(np.isfinite(squares) & (squares > 0))).tolist():
         if number in problems:
             continue
@@ -148,7 +159,7 @@ def _fill_missing(values: Sequence[Any] | None, count: int, default: Any) -> Seq
 def _path_columns(
     batch: Batch, count: int, problems: dict[int, RowProblem]
 ) -> tuple[list[str], list[str]]:
-    """The path of each row, and its id; "" where it has a problem."""
+    """The path and id of each row; "" for rows with a problem."""
     paths, ids = [""] * count, [""] * count
     given_ids = batch.values.get("id") or repeat(None, count)
     for number, (path, id) in enumerate(zip(batch.values["path"], given_ids, strict=True)):
@@ -174,10 +185,10 @@ class _RejectedError(Exception):
 
 
 def _absolute_path(path: str | None) -> str:
-    """`path` as an import of that picture would name it: relative ones begin in this folder.
+    """`path` as an import of that picture would store it: absolute and normalized.
 
     Raises:
-        _UnusableError: it is no path of a file on this machine.
+        _RejectedError: it is not a path of a file on this machine.
     """
     if not path:
         raise _RejectedError(NO_PATH)
@@ -214,13 +225,13 @@ def _facts_column(
 
 
 def _parse_facts(text: str, *, ignore_tags: bool = False) -> dict[str, Any]:
-    """Dynamic fields from the column `facts`, without those that are made anew for filters.
+    """Dynamic fields from the column `facts`, without derived fields.
 
     Args:
-        ignore_tags: another column has them.
+        ignore_tags: drop tags, as another column has them.
 
     Raises:
-        _UnusableError: they can't be kept.
+        _RejectedError: they are invalid.
     """
     try:
         facts = _DECODER.decode(text)
@@ -247,7 +258,7 @@ def _parse_facts(text: str, *, ignore_tags: bool = False) -> dict[str, Any]:
 
 
 def _check_types(facts: Mapping[str, Any]) -> None:
-    """Raises _UnusableError when a field that searches and views know is of another kind."""
+    """Raise _RejectedError if a field that searches and views use has another type."""
     for name in _TEXT_FACTS:
         if name in facts and not isinstance(facts[name], str):
             raise _RejectedError(BAD_FACTS, f"{name} must be a text")

@@ -1,4 +1,4 @@
-"""Rows of a transfer, written by a thread beside the reader, many at once."""
+"""Background writes of a transfer: a writer thread, and the timing of batches."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MAX_WAIT_SECONDS = 2.0
 
 
 class FlushTimer:
-    """Tells when rows should be written: many at once, as each write has its price, but none waits
-    for long.
+    """Decides when pending rows are written: in large batches, but without a long delay.
 
-    SQLite writes a page of an index once for each transaction that touches it.
+    SQLite writes a page of an index once per transaction that touches it, so that large batches
+    write less.
 
     Args:
         dimension: of the rows' vectors.
@@ -28,25 +28,25 @@ class FlushTimer:
         self._last_flush = time.monotonic()
 
     def is_due(self, waiting: int) -> bool:
-        """Whether so many rows that wait should be written."""
+        """Whether that many pending rows should be written now."""
         return (
             waiting >= self._max_waiting or time.monotonic() - self._last_flush > _MAX_WAIT_SECONDS
         )
 
     def restart(self) -> None:
-        """They are on their way."""
+        """Start the delay again, after a write."""
         self._last_flush = time.monotonic()
 
 
 class BackgroundWriter:
-    """One thread that writes while the caller reads on; one write waits at most.
+    """A thread that writes while the caller reads on, one write at a time.
 
-    A context manager: what was given to it is written at its end, unless something failed.
+    Use as a context manager: it waits for the last write at its end, unless the block failed.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transfer")
-        self._last_flush: Future[None] | None = None
+        self._last_write: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -61,15 +61,15 @@ class BackgroundWriter:
             self._thread.shutdown()
 
     def submit(self, write: Callable[[], None]) -> None:
-        """Have `write` called after the writes before it.
+        """Call `write` in the thread, once the previous write is done.
 
         Raises:
-            ClipstackError: the write before failed.
+            ClipstackError: the previous write failed.
         """
         self._wait_for_last()
-        self._last_flush = self._thread.submit(write)
+        self._last_write = self._thread.submit(write)
 
     def _wait_for_last(self) -> None:
-        write, self._last_flush = self._last_flush, None
+        write, self._last_write = self._last_write, None
         if write is not None:
             write.result()
