@@ -13,21 +13,21 @@ import shutil
 from pathlib import Path
 
 import common
-import rows
+import databases
 from common import Ran, say
 
 
 class Bench:
     """A folder to work in, and the model whose vectors the rows are."""
 
-    def __init__(self, asked: argparse.Namespace) -> None:
-        self.work: Path = asked.work
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.work: Path = options.work
         self.folder = self.work / "exchange"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
-        self.file = self.folder / f"rows.{asked.format}"
+        self.file = self.folder / f"rows.{options.format}"
         env = common.own_environment(self.work, self.folder)
-        self.info = rows.model_info(common.model(asked), env)
+        self.info = databases.model_info(common.model(options), env)
 
     def export(self, data: Path) -> Ran:
         """All rows of a database to the file, anew."""
@@ -53,7 +53,7 @@ class Bench:
 
 def measure(bench: Bench, count: int, rounds: int) -> list[list[str]]:
     """Lines of the table for that many rows."""
-    data = rows.kept(bench.work, bench.info, count)
+    data = databases.cached_database(bench.work, bench.info, count)
     exports, imports = [], []
     for number in range(rounds):
         say(f"{count:,} rows, round {number + 1} of {rounds}")
@@ -82,15 +82,15 @@ def main() -> None:
     parser = common.options(__doc__ or "")
     parser.add_argument("--sizes", default="100000,1000000", help="rows, with ,")
     parser.add_argument("--format", choices=("parquet", "npz"), default="parquet")
-    asked = parser.parse_args()
-    sizes = [2000, 20_000] if asked.quick else [int(part) for part in asked.sizes.split(",")]
+    options = parser.parse_args()
+    sizes = [2000, 20_000] if options.quick else [int(part) for part in options.sizes.split(",")]
     machine = common.machine()
-    bench = Bench(asked)
+    bench = Bench(options)
     try:
-        lines = [line for size in sizes for line in measure(bench, size, asked.rounds or 1)]
+        lines = [line for size in sizes for line in measure(bench, size, options.rounds or 1)]
     finally:
         shutil.rmtree(bench.folder, ignore_errors=True)
-    headings = ["rows", "", "median", "", "peak memory", "no pages of files", asked.format]
+    headings = ["rows", "", "median", "", "peak memory", "no pages of files", options.format]
     print(machine + "\n")
     print(common.table(headings, lines))
 

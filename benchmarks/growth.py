@@ -17,9 +17,9 @@ from html import escape
 from pathlib import Path
 
 import common
-import made
+import databases
 import photos
-import rows
+import synthetic
 from common import say
 from indexing import copies
 
@@ -60,15 +60,15 @@ def importing(asked: argparse.Namespace, sizes: Sequence[int]) -> Curve:
 def writing_and_searching(asked: argparse.Namespace, sizes: Sequence[int]) -> list[Curve]:
     """Made-up rows of 512 numbers into one database, searched at each size."""
     model = common.model(asked)
-    info = rows.model_info(model, common.own_environment(asked.work, asked.work / "data"))
-    queries = made.vectors(30, info.dimension, seed=5)
+    info = databases.model_info(model, common.own_environment(asked.work, asked.work / "data"))
+    queries = synthetic.vectors(30, info.dimension, seed=5)
     written, warm, cold = [], [], []
     for size in sizes:
         say(f"Writing and searching {size} rows")
         with tempfile.TemporaryDirectory(dir=asked.work) as data:
-            with rows.opened(Path(data), info) as collection:
-                written.append((size, rows.fill(collection, 0, size, "/pictures")))
-                times, _ = rows.search_seconds(collection, queries)
+            with databases.open_collection(Path(data), info) as collection:
+                written.append((size, databases.fill(collection, 0, size, "/pictures")))
+                times, _ = databases.search_seconds(collection, queries)
                 warm.append((size, common.middle(times)))
             env = common.own_environment(asked.work, Path(data))
             line = common.clipstack("search", "a dog", "-q")

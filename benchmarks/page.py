@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import common
-import made
+import databases
 import photos
 import psutil
-import rows
+import synthetic
 from common import Unavailable, say
 from indexing import copies
 
@@ -67,16 +67,16 @@ class Bench:
         self.work: Path = asked.work
         self.data = self.work / "page-data"
         self.env = common.own_environment(self.work, self.data)
-        info = rows.model_info(common.model(asked), self.env)
+        info = databases.model_info(common.model(asked), self.env)
         shutil.rmtree(self.data, ignore_errors=True)
         if not pictures:
-            shutil.copytree(rows.kept(self.work, info, count), self.data)
+            shutil.copytree(databases.cached_database(self.work, info, count), self.data)
             return
         say(f"Making {pictures} pictures and {count} rows")
         files = photos.make(self.work / "photos" / "page", pictures, (1024, 768))
-        with rows.opened(self.data, info) as collection:
-            for some, vectors in made.blocks(0, count, DIMENSION, "/pictures"):
-                rows.write(collection, some, vectors, files)
+        with databases.open_collection(self.data, info) as collection:
+            for some, vectors in synthetic.blocks(0, count, DIMENSION, "/pictures"):
+                databases.write(collection, some, vectors, files)
 
     @contextmanager
     def page(self) -> Iterator[tuple[str, psutil.Process]]:

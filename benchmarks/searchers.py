@@ -32,14 +32,14 @@ _numbers = itertools.count()
 
 
 @dataclass
-class Waits:
-    """What some who searched waited, in seconds, and what went wrong."""
+class Latencies:
+    """Latencies of searches in seconds, and errors."""
 
     seconds: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def line(self, name: str) -> list[str]:
-        """Of a table: quantiles in milliseconds, the number of searches and of errors."""
+        """A line of a table: quantiles in milliseconds, the number of searches and of errors."""
         ordered = sorted(self.seconds)
         quantiles = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.95, 0.99, 1))
         return [
@@ -51,26 +51,31 @@ class Waits:
 
 
 @contextmanager
-def searching(url: str, pause: float) -> Iterator[Waits]:
-    """Eight who search the page at `url` until the end of the block, `pause` seconds between an
-    answer and the next search."""
-    waits, done = Waits(), threading.Event()
+def concurrent_searches(url: str, pause: float) -> Iterator[Latencies]:
+    """Eight concurrent users search the page at `url` until the end of the block, with `pause`
+    seconds between a response and the next search."""
+    latencies, done = Latencies(), threading.Event()
     threads = [
-        threading.Thread(target=_search, args=(url, pause * number / SEARCHERS, pause, waits, done))
+        threading.Thread(
+            target=_search_repeatedly,
+            args=(url, pause * number / SEARCHERS, pause, latencies, done),
+        )
         for number in range(SEARCHERS)
     ]
     for thread in threads:
         thread.start()
     try:
-        yield waits
+        yield latencies
     finally:
         done.set()
         for thread in threads:
             thread.join()
 
 
-def _search(url: str, delay: float, pause: float, waits: Waits, done: threading.Event) -> None:
-    """Search until it is done, at first after `delay` seconds."""
+def _search_repeatedly(
+    url: str, delay: float, pause: float, latencies: Latencies, done: threading.Event
+) -> None:
+    """Search until `done` is set, after an initial `delay` in seconds."""
     address = urlsplit(url)
     done.wait(delay)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
@@ -84,21 +89,21 @@ def _search(url: str, delay: float, pause: float, waits: Waits, done: threading.
             answer = connection.getresponse()
             content = json.loads(answer.read())
             if answer.status != 200 or not content["hits"]:
-                waits.errors.append(f"{answer.status}: {content}"[:200])
+                latencies.errors.append(f"{answer.status}: {content}"[:200])
         except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-            waits.errors.append(repr(error))
+            latencies.errors.append(repr(error))
             connection.close()
-        waits.seconds.append(time.perf_counter() - started)
+        latencies.seconds.append(time.perf_counter() - started)
         done.wait(pause)
 
 
 class Imports:
-    """Imports of photographs, each of others, into the page's collection."""
+    """Imports of new photographs into the page's collection."""
 
-    def __init__(self, bench: page.Bench, asked: argparse.Namespace, count: int) -> None:
+    def __init__(self, bench: page.Bench, options: argparse.Namespace, count: int) -> None:
         self._bench = bench
         self._count = count
-        self._model = common.model(asked)
+        self._model = common.model(options)
         originals = min(count, 1000)
         small = photos.make(bench.work / "photos" / f"small-{originals}", originals, (500, 375))
         self._originals = small[:originals]
@@ -121,38 +126,39 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="1,000,000 by default")
     parser.add_argument("--seconds", type=float, help="of searches without a pause; 30 by default")
     parser.add_argument("--pictures", type=int, help="of each import; 2,000 by default")
-    asked = parser.parse_args()
-    count = asked.rows or (10_000 if asked.quick else 1_000_000)
-    seconds = asked.seconds or (5 if asked.quick else 30)
+    options = parser.parse_args()
+    count = options.rows or (10_000 if options.quick else 1_000_000)
+    seconds = options.seconds or (5 if options.quick else 30)
     machine = common.machine()
-    bench = page.Bench(asked, count)
-    imports = Imports(bench, asked, asked.pictures or (100 if asked.quick else 2000))
+    bench = page.Bench(options, count)
+    imports = Imports(bench, options, options.pictures or (100 if options.quick else 2000))
     with bench.page() as (url, process):
         say(f"{SEARCHERS} search without a pause for {seconds:.0f} s")
-        with searching(url, 0.0) as busy:
+        with concurrent_searches(url, 0.0) as without_pause:
             time.sleep(seconds)
         memory = common.memory_of(process)
         say("An import alone")
-        alone = imports.rate(0)
+        rate_alone = imports.rate(0)
         say(f"An import beside {SEARCHERS} who search")
-        with searching(url, 1.0) as beside:
+        with concurrent_searches(url, 1.0) as with_import:
             rate = imports.rate(1)
     for folder in (bench.data, imports.folder):
         shutil.rmtree(folder, ignore_errors=True)
     lines = [
-        busy.line("without a pause"),
-        beside.line("with a second between, beside an import"),
+        without_pause.line("without a pause"),
+        with_import.line("with a second between, beside an import"),
     ]
     headings = [f"{SEARCHERS} who search {count:,} rows", *["median", "95 %", "99 %", "longest"]]
     print(machine + "\n")
     print(common.table([*headings, "searches", "errors"], lines))
+    searches = len(without_pause.seconds) / seconds
+    resident, private = map(common.megabytes, memory)
     print(
-        f"\nThe import: {rate:.1f} images/s beside them, {alone:.1f} alone: "
-        f"{rate / alone:.2f} of it. {len(busy.seconds) / seconds:.1f} searches a second without a "
-        f"pause; the page's process then had {common.megabytes(memory[0])} resident, "
-        f"{common.megabytes(memory[1])} of it no pages of files."
+        f"\nThe import: {rate:.1f} images/s beside them, {rate_alone:.1f} alone: "
+        f"{rate / rate_alone:.2f} of it. {searches:.1f} searches a second without a pause; "
+        f"the page's process then had {resident} resident, {private} of it no pages of files."
     )
-    for error in [*busy.errors, *beside.errors][:3]:
+    for error in [*without_pause.errors, *with_import.errors][:3]:
         say(error)
 
 

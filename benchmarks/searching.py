@@ -17,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import common
-import made
+import databases
 import numpy as np
 import photos
-import rows
+import synthetic
 from common import Ran, Unavailable, say
 from indexing import RCLIP, rclip_home, rclip_python
 
@@ -43,10 +43,10 @@ class Cold:
 
     def _fill_clipstack(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
-        info = rows.model_info(self.model, self.env)
+        info = databases.model_info(self.model, self.env)
         say(f"Writing {self.count} rows")
-        with rows.opened(self.data, info) as collection:
-            rows.fill(collection, 0, self.count, self.folder)
+        with databases.open_collection(self.data, info) as collection:
+            databases.fill(collection, 0, self.count, self.folder)
 
     def fill_rclip(self) -> Path:
         """rclip's database with the same rows, by its own code.
@@ -114,20 +114,20 @@ def cold(asked: argparse.Namespace, count: int, rounds: int) -> None:
 
 def warm(asked: argparse.Namespace, sizes: list[int], queries: int) -> None:
     """Prints the table of searches with everything in memory."""
-    info = rows.model_info(
+    info = databases.model_info(
         common.model(asked), common.own_environment(asked.work, asked.work / "data")
     )
-    questions = made.vectors(queries, DIMENSION, seed=5)
+    questions = synthetic.vectors(queries, DIMENSION, seed=5)
     shown = []
     for size in sizes:
         say(f"Warm searches among {size} rows")
-        blocks = [vectors for _, vectors in made.blocks(0, size, DIMENSION, "/pictures")]
+        blocks = [vectors for _, vectors in synthetic.blocks(0, size, DIMENSION, "/pictures")]
         found = np.concatenate(blocks)
         exact = np.argsort(-(questions @ found.T), axis=1)[:, :10]
-        with rows.throw_away(asked.work, info) as collection:
-            written = rows.fill(collection, 0, size, "/pictures")
-            times, hits = rows.search_seconds(collection, questions)
-        paths = [[made.path_of("/pictures", at) for at in row] for row in exact]
+        with databases.temporary(asked.work, info) as collection:
+            written = databases.fill(collection, 0, size, "/pictures")
+            times, hits = databases.search_seconds(collection, questions)
+        paths = [[synthetic.path_of("/pictures", at) for at in row] for row in exact]
         line = f"{1000 * common.middle(times):.2f} ms"
         shown.append(
             [f"{size:,}", "clipstack, exact", line, _recall(hits, paths), f"{written:.1f} s"]

@@ -21,7 +21,7 @@ from clipstack.index import collections
 from clipstack.index.schema import Row, row_id
 
 sys.path.append(str(Path(__file__).parents[1]))
-import made
+import synthetic
 
 
 def main(
@@ -43,7 +43,7 @@ def main(
         else:
             about = collections.get_info(opened.client, name)
         store = Store(opened.client, about)
-        blocks = made.blocks(int(start), int(end), info.dimension, folder, files)
+        blocks = synthetic.blocks(int(start), int(end), info.dimension, folder, files)
         for pictures, vectors in blocks:
             rows = [
                 Row(id=row_id(picture.path), vector=vector, **picture.fields())

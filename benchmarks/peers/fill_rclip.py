@@ -14,7 +14,7 @@ from rclip.db import DB, NewImage
 from rclip.main import RClip
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import made
+import synthetic
 
 
 def main(
@@ -23,7 +23,7 @@ def main(
     files = Path(originals) if originals else None
     seconds, written = 0.0, 0
     db = DB(database)
-    for pictures, vectors in made.blocks(int(start), int(end), int(dimension), folder, files):
+    for pictures, vectors in synthetic.blocks(int(start), int(end), int(dimension), folder, files):
         images = [
             NewImage(
                 filepath=picture.path,

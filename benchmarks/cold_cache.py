@@ -1,4 +1,4 @@
-"""A search whose files are not in memory, beside what the disk can read."""
+"""A search with a cold page cache, compared with the speed of the disk."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ def measure(search: Callable[[float], Ran], data: Path, rounds: int) -> dict[str
         data: the folder with the rows.
     """
     vectors = max((path for path in data.rglob("*") if path.is_file()), key=_size)
-    found: dict[str, Any] = {"bytes": _size(vectors)}
-    for name, forget in (("rows", lambda: _forget(data)), ("all", _drop)):
+    figures: dict[str, Any] = {"bytes": _size(vectors)}
+    for name, drop in (("rows", lambda: _drop_folder(data)), ("all", _drop_all)):
         say(f"  search with {name} dropped from memory")
-        found[name] = {"search": [], "read": []}
+        figures[name] = {"search": [], "read": []}
         for _ in range(rounds):
             try:
-                forget()
-                found[name]["search"].append(search(0.05).seconds)
-                forget()
+                drop()
+                figures[name]["search"].append(search(0.05).seconds)
+                drop()
             except (OSError, Unavailable) as error:
-                found[name]["problem"] = str(error)
+                figures[name]["problem"] = str(error)
                 break
-            found[name]["read"].append(_read(vectors))
-    return found
+            figures[name]["read"].append(_read(vectors))
+    return figures
 
 
-def table(found: dict[str, Any]) -> str:
+def table(figures: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    size = found["bytes"]
+    size = figures["bytes"]
     lines = []
     for name, what in (
         ("rows", "only the rows' files are not in memory"),
         ("all", "nothing is: neither Python, the model nor the rows"),
     ):
-        figures = found[name]
+        figures = figures[name]
         if "problem" in figures:
             lines.append([what, "not run", figures["problem"], ""])
             continue
@@ -63,8 +63,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _forget(folder: Path) -> None:
-    """Have the system drop the pages of all files in a folder; none may be mapped."""
+def _drop_folder(folder: Path) -> None:
+    """Drop the cached pages of all files in a folder; none may be mapped."""
     os.sync()
     for path in folder.rglob("*"):
         if path.is_file():
@@ -73,11 +73,11 @@ def _forget(folder: Path) -> None:
             os.close(handle)
 
 
-def _drop() -> None:
-    """Have the system drop everything it can.
+def _drop_all() -> None:
+    """Drop all caches of the system.
 
     Raises:
-        OSError: only root may.
+        OSError: the user is not root.
     """
     os.sync()
     _DROP.write_text("3")

@@ -1,6 +1,6 @@
-"""A number in, made-up pictures out: vectors, paths and what is known of each file.
+"""Synthetic pictures: vectors, paths and metadata of files.
 
-Nothing of clipstack's is imported: peers fill their databases from the same pictures.
+It imports nothing of clipstack, as peers fill their databases with the same pictures.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 BLOCK = 10_000
-"""Pictures made at once, and those whose files are links to one original."""
+"""Pictures made at once; their files are links to one original."""
 _INNER = 48
 _FOLDER = 1000
 _FIRST_DAY, _DAYS = 1_420_070_400, 4018  # 2015-01-01, and eleven years
@@ -21,7 +21,7 @@ _CAMERAS = [f"{maker} {model}" for maker in ("Canon EOS", "Apple iPhone") for mo
 
 
 class Picture(NamedTuple):
-    """What is known of a made-up picture.
+    """The metadata of a synthetic picture.
 
     One in two has a place, one in ten has the tag "holiday" and another one; half of the cameras
     are Canon's. Dates are spread over 2015 to 2025, widths over 4000 to 4099.
@@ -41,7 +41,7 @@ class Picture(NamedTuple):
     facts: dict[str, Any]
 
     def fields(self) -> dict[str, Any]:
-        """Those of a row of clipstack's, but its id and its vector."""
+        """The fields of a clipstack row, without its id and its vector."""
         fixed = {name: value for name, value in self._asdict().items() if name != "mtime"}
         return fixed | {"format": "JPEG", "imported_at": 1_700_000_000}
 
@@ -50,13 +50,13 @@ def vectors(count: int, dimension: int, seed: int | tuple[int, ...] = 0) -> np.n
     """Float32 [count, dimension] of length 1, grouped as embeddings of pictures are: 48 directions
     in which they differ much, 300 places where they gather, and noise. Of one distribution for
     every seed; wholly random ones are no task for an index, as all are equally far apart."""
-    shape = np.random.default_rng(1000 + dimension)
-    directions = shape.standard_normal((_INNER, dimension), np.float32)
-    places = shape.standard_normal((300, _INNER), np.float32)
-    chance = np.random.default_rng(seed)
-    inner = places[chance.integers(0, len(places), count)]
-    inner = inner + 0.6 * chance.standard_normal((count, _INNER), np.float32)
-    rows = inner @ directions + 0.5 * chance.standard_normal((count, dimension), np.float32)
+    shape_rng = np.random.default_rng(1000 + dimension)
+    directions = shape_rng.standard_normal((_INNER, dimension), np.float32)
+    centers = shape_rng.standard_normal((300, _INNER), np.float32)
+    rng = np.random.default_rng(seed)
+    coordinates = centers[rng.integers(0, len(centers), count)]
+    coordinates = coordinates + 0.6 * rng.standard_normal((count, _INNER), np.float32)
+    rows = coordinates @ directions + 0.5 * rng.standard_normal((count, dimension), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows.astype(np.float32)
 
@@ -74,14 +74,14 @@ def blocks(
     """
     for block in range(start // BLOCK, -(-end // BLOCK)):
         first, last = max(start, block * BLOCK), min(end, (block + 1) * BLOCK)
-        about = _stat(originals, block)
-        pictures = [_picture(number, folder, about) for number in range(first, last)]
-        some = vectors(BLOCK, dimension, (7, block))
-        yield pictures, some[first - block * BLOCK : last - block * BLOCK]
+        stat = _stat(originals, block)
+        pictures = [_picture(number, folder, stat) for number in range(first, last)]
+        block_vectors = vectors(BLOCK, dimension, (7, block))
+        yield pictures, block_vectors[first - block * BLOCK : last - block * BLOCK]
 
 
 def path_of(folder: Path | str, number: int) -> str:
-    """The path of a made-up picture: a thousand in each folder."""
+    """The path of a picture; each folder has a thousand."""
     return f"{folder}/{number // _FOLDER:05d}/IMG_{number:08d}.jpg"
 
 
@@ -96,7 +96,7 @@ def link(originals: list[Path], folder: Path, start: int, end: int) -> None:
 
 
 def original(originals: Path, block: int) -> Path:
-    """The file that those of a block are links to."""
+    """The file that the files of a block are links to."""
     return originals / f"photo-{block:06d}.jpg"
 
 
@@ -106,7 +106,7 @@ def _stat(originals: Path | None, block: int) -> os.stat_result | None:
     return original(originals, block).stat()
 
 
-def _picture(number: int, folder: Path | str, about: os.stat_result | None) -> Picture:
+def _picture(number: int, folder: Path | str, stat: os.stat_result | None) -> Picture:
     facts: dict[str, Any] = {"camera": _CAMERAS[number % len(_CAMERAS)]}
     if number % 2:
         facts["lat"] = number * 7919 % 120_000 / 1000 - 60
@@ -117,9 +117,9 @@ def _picture(number: int, folder: Path | str, about: os.stat_result | None) -> P
     return Picture(
         path_of(folder, number),
         f"{number:032x}",
-        about.st_size if about else 3_000_000 + number,
-        about.st_mtime if about else 1_600_000_000.0 + number,
-        about.st_mtime_ns if about else (1_600_000_000 + number) * 10**9,
+        stat.st_size if stat else 3_000_000 + number,
+        stat.st_mtime if stat else 1_600_000_000.0 + number,
+        stat.st_mtime_ns if stat else (1_600_000_000 + number) * 10**9,
         4000 + number % 100,
         3000,
         seconds,

@@ -1,4 +1,4 @@
-"""A number and a dimension in, databases that hold as many made-up rows, out."""
+"""Databases with synthetic rows."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import common
-import made
 import numpy as np
-from made import Picture
+import synthetic
+from synthetic import Picture
 
 if TYPE_CHECKING:
     from clipstack.encoders.base import ModelInfo
     from clipstack.index.local.collection import LocalCollection
 
-AT_ONCE = 5000
+BATCH_ROWS = 5000
 """Rows written by one call."""
-_FILLED = "filled.txt"
+_STAMP_FILE = "filled.txt"
 
 
 @contextlib.contextmanager
-def opened(
+def open_collection(
     data: Path, info: ModelInfo, *, collection: str = "images", empty: bool = True
 ) -> Iterator[LocalCollection]:
     """The collection in the database of a `clipstack` whose data folder is `data`.
 
     Args:
-        empty: it is made anew; otherwise it is there.
+        empty: create the collection; otherwise it exists.
     """
     from clipstack.index.local.index import LocalIndex
 
@@ -45,9 +45,12 @@ def opened(
 
 
 @contextlib.contextmanager
-def throw_away(work: Path, info: ModelInfo) -> Iterator[LocalCollection]:
-    """A collection that is gone afterwards."""
-    with tempfile.TemporaryDirectory(dir=work) as data, opened(Path(data), info) as collection:
+def temporary(work: Path, info: ModelInfo) -> Iterator[LocalCollection]:
+    """A collection in a temporary database."""
+    with (
+        tempfile.TemporaryDirectory(dir=work) as data,
+        open_collection(Path(data), info) as collection,
+    ):
         yield collection
 
 
@@ -60,7 +63,7 @@ def write(
     """Write a row for each picture; returns the seconds it took.
 
     Args:
-        files: the rows are of these in turn, in place of the pictures' own paths.
+        files: paths for the rows, used in turn, in place of the pictures' own.
     """
     from clipstack.index.schema import Row, row_id
 
@@ -71,8 +74,8 @@ def write(
             fields["path"] = str(files[number % len(files)])
         rows.append(Row(id=row_id(picture.path), vector=vector, **fields))
     started = time.perf_counter()
-    for at in range(0, len(rows), AT_ONCE):
-        collection.upsert(rows[at : at + AT_ONCE], new=True)
+    for at in range(0, len(rows), BATCH_ROWS):
+        collection.upsert(rows[at : at + BATCH_ROWS], new=True)
     return time.perf_counter() - started
 
 
@@ -85,40 +88,37 @@ def fill(
 ) -> float:
     """Write the pictures from `start` to before `end`; returns the seconds it took."""
     dimension = collection.info.dimension
-    blocks = made.blocks(start, end, dimension, folder, originals)
+    blocks = synthetic.blocks(start, end, dimension, folder, originals)
     return sum(write(collection, pictures, vectors) for pictures, vectors in blocks)
 
 
-def kept(work: Path, info: ModelInfo, count: int) -> Path:
-    """The data folder of a `clipstack` with `count` rows, made once and kept for the next time.
-
-    Whoever changes it works on a copy.
-    """
+def cached_database(work: Path, info: ModelInfo, count: int) -> Path:
+    """A data folder with `count` rows, written once and reused; callers that write use a copy."""
     data = work / f"rows-{count}"
-    mark = data / _FILLED
-    wanted = _version(info)
-    if mark.is_file() and mark.read_text() == wanted:
+    stamp = data / _STAMP_FILE
+    version = _version(info)
+    if stamp.is_file() and stamp.read_text() == version:
         return data
     common.say(f"Writing {count:,} rows")
     shutil.rmtree(data, ignore_errors=True)
-    with opened(data, info) as collection:
+    with open_collection(data, info) as collection:
         fill(collection, 0, count, "/pictures")
         assert collection.count() == count
-    mark.write_text(wanted)
+    stamp.write_text(version)
     return data
 
 
 def _version(info: ModelInfo) -> str:
-    """Names what a filled database depends on."""
+    """A hash of what a filled database depends on."""
     sources = sorted((common.ROOT / "clipstack" / "index" / "local").glob("*.py"))
     digest = hashlib.sha256(info.fingerprint.encode())
-    for source in (*sources, common.HERE / "made.py"):
+    for source in (*sources, common.HERE / "synthetic.py"):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
 
 def model_info(model: Path, env: dict[str, str]) -> ModelInfo:
-    """What is known of the model in a folder; `env` holds for this process from now on."""
+    """Description of the model in a folder; adds `env` to this process's environment."""
     os.environ.update(env)
     from clipstack.encoders.models.catalog import describe, resolve
 
@@ -128,8 +128,8 @@ def model_info(model: Path, env: dict[str, str]) -> ModelInfo:
 def search_seconds(
     collection: LocalCollection, queries: np.ndarray
 ) -> tuple[list[float], list[list[str]]]:
-    """The seconds of a search for each query, and the paths of its ten hits; one search goes
-    before, so that the file is in memory."""
+    """The seconds of a search for each query, and the paths of its ten hits, after one search that
+    brings the file into memory."""
     collection.search(queries[:1], limit=10)
     times, paths = [], []
     for query in queries:

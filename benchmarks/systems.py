@@ -1,5 +1,5 @@
-"""What keeps and searches rows: this clipstack, one of before on Milvus Lite, and rclip; each
-filled with the same made-up pictures and asked the same, by whole processes."""
+"""Systems that store and search rows: this clipstack, an older one on Milvus Lite, and rclip; each
+is filled with the same synthetic pictures and runs the same commands as whole processes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Protocol
 
 import common
-import made
+import databases
 import photos
-import rows
+import synthetic
 from common import Ran, Unavailable
 from indexing import RCLIP, rclip_home, rclip_python
 
-LINKED = 1_000_000
-"""Pictures of which there are files; more rows have made-up paths only."""
+LINKED_FILES = 1_000_000
+"""Pictures that have files; rows beyond have only paths."""
 
-Way = Callable[[float], Ran]
-"""A command: seconds between two looks at its memory in, what ran out."""
+Command = Callable[[float], Ran]
+"""Runs a command, given the seconds between two samples of its memory."""
 
 COMMANDS = {
     "search": '`search "a dog"`',
@@ -47,7 +47,7 @@ _OPTIONS = {
 
 
 class Shared:
-    """What the engines share: the model, and the files that their rows are of.
+    """What the systems share: the model, and the files of their rows.
 
     Args:
         limit: seconds after which a command is ended.
@@ -64,17 +64,20 @@ class Shared:
         self._pictures = itertools.count()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.files.mkdir(parents=True)
-        photos.make(self.originals, LINKED // made.BLOCK, (128, 96))
+        photos.make(self.originals, LINKED_FILES // synthetic.BLOCK, (128, 96))
 
     def link(self, count: int) -> None:
-        """Have files of the first `count` pictures, or of as many as there can be."""
-        count = min(count, LINKED)
-        originals = [made.original(self.originals, block) for block in range(LINKED // made.BLOCK)]
-        made.link(originals, self.files, self._linked, count)
+        """Create files for the first `count` pictures, or for as many as possible."""
+        count = min(count, LINKED_FILES)
+        originals = [
+            synthetic.original(self.originals, block)
+            for block in range(LINKED_FILES // synthetic.BLOCK)
+        ]
+        synthetic.link(originals, self.files, self._linked, count)
         self._linked = count
 
     def new_picture(self) -> Path:
-        """A folder with one picture that no engine knows."""
+        """A folder with one new picture."""
         number = next(self._pictures)
         base = photos.make(self.work / "photos" / "query", 1, (500, 375))[0]
         folder = self.folder / "new" / f"{number:06d}"
@@ -88,8 +91,8 @@ class Shared:
         return common.run(line, env=env, cwd=cwd, every=every, limit=self.limit)
 
 
-class Engine(Protocol):
-    """One that takes turns.
+class System(Protocol):
+    """A system that is measured.
 
     Attributes:
         name: as the table has it.
@@ -107,12 +110,12 @@ class Engine(Protocol):
         """
         ...
 
-    def ways(self, count: int) -> dict[str, Way]:
+    def commands(self, count: int) -> dict[str, Command]:
         """Its commands, by their keys in COMMANDS, on `count` rows."""
         ...
 
 
-class _Clipstack:
+class _ClipstackSystem:
     """The command line of a clipstack, on its own data.
 
     Args:
@@ -132,25 +135,27 @@ class _Clipstack:
     def make_empty(self, data: Path) -> None:
         raise NotImplementedError
 
-    def ways(self, count: int) -> dict[str, Way]:
-        found: dict[str, Way] = {key: self._search(options) for key, options in _OPTIONS.items()}
-        found["list"] = lambda every: self._command(every, "collections", "list")
-        found["one"] = lambda every: self._import(
+    def commands(self, count: int) -> dict[str, Command]:
+        commands: dict[str, Command] = {
+            key: self._search(options) for key, options in _OPTIONS.items()
+        }
+        commands["list"] = lambda every: self._command(every, "collections", "list")
+        commands["one"] = lambda every: self._import(
             every, self.data, self.shared.new_picture(), "new", 1
         )
-        found["empty"] = self._import_first
-        if count <= LINKED:
-            found["unchanged"] = lambda every: self._import(
+        commands["empty"] = self._import_first
+        if count <= LINKED_FILES:
+            commands["unchanged"] = lambda every: self._import(
                 every, self.data, self.shared.files, "unchanged", count
             )
-        return found
+        return commands
 
     def _command(self, every: float, *args: object, data: Path | None = None) -> Ran:
         line = [self._python, "-m", "clipstack", *args]
         # From its own folder: `-m` takes the package in the current one first.
         return self.shared.run(line, every, self.environment(data or self.data), self._root)
 
-    def _search(self, options: list[str]) -> Way:
+    def _search(self, options: list[str]) -> Command:
         return lambda every: self._command(every, "search", "a dog", "-k", "10", "-q", *options)
 
     def _import(self, every: float, data: Path, folder: Path, outcome: str, count: int) -> Ran:
@@ -168,26 +173,26 @@ class _Clipstack:
         return self._import(every, data, self.shared.new_picture(), "new", 1)
 
 
-class Local(_Clipstack):
+class Local(_ClipstackSystem):
     """This clipstack's embedded index."""
 
     name = "SQLite and a mapped file"
 
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared, "local", Path(sys.executable), common.ROOT, "cache")
-        self._info = rows.model_info(shared.model, self.environment(self.data))
+        self._info = databases.model_info(shared.model, self.environment(self.data))
 
     def grow(self, start: int, end: int) -> float:
         shared = self.shared
-        with rows.opened(self.data, self._info, empty=start == 0) as collection:
-            return rows.fill(collection, start, end, shared.files, shared.originals)
+        with databases.open_collection(self.data, self._info, empty=start == 0) as collection:
+            return databases.fill(collection, start, end, shared.files, shared.originals)
 
     def make_empty(self, data: Path) -> None:
-        with rows.opened(data, self._info):
+        with databases.open_collection(data, self._info):
             pass
 
 
-class MilvusLite(_Clipstack):
+class MilvusLite(_ClipstackSystem):
     """The embedded index of a clipstack on Milvus Lite.
 
     Args:
@@ -210,7 +215,7 @@ class MilvusLite(_Clipstack):
         data.mkdir(exist_ok=True)
         shared = self.shared
         line = [self._python, common.PEERS / "fill_milvus_lite.py", data / "clipstack.db"]
-        line += [shared.model, rows.AT_ONCE, start, end, shared.files, shared.originals]
+        line += [shared.model, databases.BATCH_ROWS, start, end, shared.files, shared.originals]
         return float(common.run(line, env=self.environment(data)).json["seconds"])
 
 
@@ -219,7 +224,7 @@ class Rclip:
     called in, always both unless it is told not to index; it has no filters and no collections.
 
     Raises:
-        Unavailable: it is not to be had.
+        Unavailable: it is not installed.
     """
 
     name = RCLIP
@@ -238,16 +243,16 @@ class Rclip:
         line += [start, end, self._dimension, shared.files, shared.originals]
         return float(common.run(line).json["seconds"])
 
-    def ways(self, count: int) -> dict[str, Way]:
+    def commands(self, count: int) -> dict[str, Command]:
         shared = self._shared
-        found: dict[str, Way] = {
+        commands: dict[str, Command] = {
             "search": lambda every: self._run(every, self.data, shared.files, "-n"),
             "one": lambda every: self._run(every, self.data, shared.new_picture()),
             "empty": self._index_first,
         }
-        if count <= LINKED:
-            found["unchanged"] = lambda every: self._run(every, self.data, shared.files)
-        return found
+        if count <= LINKED_FILES:
+            commands["unchanged"] = lambda every: self._run(every, self.data, shared.files)
+        return commands
 
     def _run(self, every: float, home: Path, cwd: Path, *options: str) -> Ran:
         line = [self._python, common.PEERS / "run_rclip.py", 224, *options, "-f", "-t", "10"]
@@ -263,6 +268,6 @@ class Rclip:
     def _lay_out(self, home: Path) -> None:
         """A data folder of rclip's without a database."""
         home.mkdir()
-        for kept in self._model.iterdir():
-            if not kept.name.startswith("db.sqlite3"):
-                (home / kept.name).symlink_to(kept)
+        for file in self._model.iterdir():
+            if not file.name.startswith("db.sqlite3"):
+                (home / file.name).symlink_to(file)
