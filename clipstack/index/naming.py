@@ -20,7 +20,7 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is no name for a collection",
+            f"{name!r} is not a valid name for a collection",
             hint="Use letters, digits and _, not starting with a digit, at most 255 in all.",
         )
     return name

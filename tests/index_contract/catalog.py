@@ -98,7 +98,7 @@ class TestCatalog:
                 lambda bad=bad: index.drop(bad),
             )
             for call in calls:
-                with pytest.raises(UsageError, match="is no name for a collection"):
+                with pytest.raises(UsageError, match="is not a valid name for a collection"):
                     call()
         assert index.names() == ["here"]
         assert index.describe("here").aliases == ()

@@ -251,7 +251,7 @@ def _errors(path: str) -> Iterator[None]:
     ) as error:
         detail = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise ClipstackError(
-            f"{path}: no whole npz file ({detail})",
+            f"{path}: not a complete npz file ({detail})",
             hint="Check that it was copied completely, or write it anew.",
         ) from error
 

@@ -161,7 +161,7 @@ def _errors(path: str) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         detail = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise ClipstackError(
-            f"{path}: no whole Parquet file ({detail})",
+            f"{path}: not a complete Parquet file ({detail})",
             hint="Check that it was copied completely, or write it anew.",
         ) from error
 
