@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from clipstack.bench.report import BenchReport, Stage
+from clipstack.bench.report import BenchReport, ComputeLimit, Stage
 from clipstack.output.out import View
 from clipstack.output.tables import new_table
 
@@ -19,7 +18,7 @@ _BAR = 40
 def benchmark(report: BenchReport) -> View:
     """The rates as a chart, or a line each: name, with what, value, unit."""
     lines = [
-        f"{stage.sort}\t{stage.what}\t{stage.per_second:.1f}\tpictures/s" for stage in report.stages
+        f"{stage.kind}\t{stage.what}\t{stage.per_second:.1f}\tpictures/s" for stage in report.stages
     ]
     if report.limit:
         lines.append(f"limit\t{report.limit.what}\t{report.limit.pictures:.1f}\tpictures/s")
@@ -38,6 +37,17 @@ def benchmark(report: BenchReport) -> View:
     )
 
 
+def _limit(report: BenchReport, limit: ComputeLimit) -> dict[str, Any]:
+    return {
+        "what": limit.what,
+        "precision": limit.precision,
+        "operations": limit.operations,
+        "per_second": limit.per_second,
+        "pictures": limit.pictures,
+        "reached": round(report.reached or 0, 4),
+    }
+
+
 def _document(report: BenchReport) -> dict[str, Any]:
     limit = report.limit
     return {
@@ -53,7 +63,7 @@ def _document(report: BenchReport) -> dict[str, Any]:
         },
         "stages": [
             {
-                "stage": str(stage.sort),
+                "stage": str(stage.kind),
                 "what": stage.what,
                 "pictures_per_second": round(stage.per_second, 2),
                 "used": stage.used,
@@ -61,7 +71,7 @@ def _document(report: BenchReport) -> dict[str, Any]:
             }
             for stage in report.stages
         ],
-        "limit": asdict(limit) | {"reached": round(report.reached or 0, 4)} if limit else None,
+        "limit": _limit(report, limit) if limit else None,
         "searches": [
             {"rows": search.rows, "milliseconds": round(search.seconds * 1000, 3)}
             for search in report.searches
@@ -69,7 +79,7 @@ def _document(report: BenchReport) -> dict[str, Any]:
         "import": {
             "pictures_per_second": round(report.expected, 2),
             "holds_back": str(report.holds_back),
-            "shares": {str(sort): round(share, 4) for sort, share in report.shares.items()},
+            "shares": {str(kind): round(share, 4) for kind, share in report.shares.items()},
         },
         "left_out": list(report.left_out),
     }
@@ -109,10 +119,10 @@ def _stages(report: BenchReport) -> RenderableType:
     table = new_table("stage", "", "pictures/s", "ms", "", right=("pictures/s", "ms"))
     costs = [1000 / stage.per_second for stage in report.stages]
     longest = max(costs)
-    last_encode = max(n for n, stage in enumerate(report.stages) if stage.sort == "encode")
+    last_encode = max(n for n, stage in enumerate(report.stages) if stage.kind == "encode")
     for number, (stage, cost) in enumerate(zip(report.stages, costs, strict=True)):
         table.add_row(
-            str(stage.sort),
+            str(stage.kind),
             stage.what,
             f"{stage.per_second:,.0f}",
             f"{cost:.1f}",
@@ -137,7 +147,7 @@ def _searches(report: BenchReport) -> RenderableType:
 
 
 def _colour(stage: Stage, report: BenchReport) -> str:
-    return "yellow" if stage.used and stage.sort is report.holds_back else "cyan"
+    return "yellow" if stage.used and stage.kind is report.holds_back else "cyan"
 
 
 def _bar(part: float, colour: str) -> Text:

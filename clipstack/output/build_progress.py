@@ -7,13 +7,11 @@ from typing import Self
 
 from clipstack.output.out import Out
 from clipstack.output.progress import Progress
+from clipstack.units import format_duration
 
 
 class BuildProgress(Progress):
-    """The stages of a build: a spinner with the step it is at, or a line for each.
-
-    A context manager that takes the events of `clipstack.stack.bento_build`.
-    """
+    """The stages of a build: a spinner with the step it is at, or a line for each."""
 
     def __init__(self, out: Out) -> None:
         super().__init__(out)
@@ -24,7 +22,7 @@ class BuildProgress(Progress):
         if self._out.animated:
             from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-            self._start(
+            self._bar = self._started(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
                 TextColumn("{task.fields[step]}", style="dim", markup=False),
@@ -37,8 +35,7 @@ class BuildProgress(Progress):
             self._end()
         super().__exit__(*error)
 
-    def stage(self, text: str) -> None:
-        """A stage begins; the one before it is done."""
+    def stage(self, text: str, total: int | None = None) -> None:  # noqa: ARG002
         self._end()
         self._stage, self._since = text, time.monotonic()
         if self._bar:
@@ -47,20 +44,15 @@ class BuildProgress(Progress):
             self._out.note(text)
 
     def step(self, text: str) -> None:
-        """A step of the stage begins."""
         if self._bar and self._task is not None:
             self._bar.update(self._task, step=text)
         else:
             self._out.note(f"  {text}")
-
-    def line(self, text: str) -> None:
-        """One line that bentoml or docker printed; --verbose shows them."""
-        self._out.detail(text)
 
     def _end(self) -> None:
         if not self._stage:
             return
         if self._bar and self._task is not None:
             self._bar.remove_task(self._task)
-            self._out.note(f"{self._stage}  {time.monotonic() - self._since:.1f} s")
+            self._out.note(f"{self._stage}  {format_duration(time.monotonic() - self._since)}")
         self._stage = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clipstack.health.probes.result import Probe, ProbeStatus
+from clipstack.health.probes.result import ProbeResult, ProbeStatus
 from clipstack.health.report import HealthReport
 from clipstack.output.out import View, printable, shortened
 from clipstack.output.tables import new_table
@@ -56,7 +56,7 @@ def waiting(report: HealthReport) -> str:
     )
 
 
-def _columns(probe: Probe) -> list[str]:
+def _columns(probe: ProbeResult) -> list[str]:
     hint = " ".join(probe.hint.split())
     return [
         probe.name,
@@ -69,7 +69,7 @@ def _columns(probe: Probe) -> list[str]:
     ]
 
 
-def _latency(probe: Probe) -> str:
+def _latency(probe: ProbeResult) -> str:
     return "" if probe.latency is None else f"{probe.latency:.0f} ms"
 
 

@@ -12,12 +12,14 @@ from clipstack.units import format_duration
 if TYPE_CHECKING:  # pipeline imports numpy and the decoders
     from rich.console import RenderableType
 
-    from clipstack.ingest.pipeline import Summary
+    from clipstack.ingest.pipeline import ImportSummary
 
 _MOST_ROWS = 20
 
 
-def imported(summary: Summary, *, target: str, collection: str, dry_run: bool = False) -> View:
+def imported(
+    summary: ImportSummary, *, target: str, collection: str, dry_run: bool = False
+) -> View:
     """What an import did, or under `dry_run` would do."""
     from clipstack.ingest.pipeline import Outcome
 
@@ -50,7 +52,11 @@ def imported(summary: Summary, *, target: str, collection: str, dry_run: bool = 
 
 
 def _summary(
-    summary: Summary, counts: dict[str, int], reasons: Counter[str], rate: float, dry_run: bool
+    summary: ImportSummary,
+    counts: dict[str, int],
+    reasons: Counter[str],
+    rate: float,
+    dry_run: bool,
 ) -> RenderableType:
     from rich.console import Group
     from rich.text import Text

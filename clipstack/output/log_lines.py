@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from clipstack.output.out import Mode, Out, printable
-from clipstack.stack.logs import Line
+from clipstack.stack.logs import LogLine
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
 
@@ -27,17 +27,17 @@ class LogWriter:
             name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(sorted(services))
         }
 
-    def write(self, line: Line) -> bool:
+    def write(self, line: LogLine) -> bool:
         """Write one line; False when the reader closed the pipe."""
         return self._out.write_flushed(lambda: self._write(line))
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: LogLine) -> None:
         if self._out.mode is Mode.HUMAN:
             self._draw(line)
         else:
             self._out.stdout.write(self._plain(line) + "\n")
 
-    def _plain(self, line: Line) -> str:
+    def _plain(self, line: LogLine) -> str:
         if self._out.mode is Mode.JSON:
             return json.dumps({"service": line.service, "time": line.time, "text": line.text})
         if self._out.mode is Mode.QUIET:
@@ -45,7 +45,7 @@ class LogWriter:
         time = f"{line.time}\t" if self._timestamps else ""
         return f"{time}{line.service}\t{line.text}"
 
-    def _draw(self, line: Line) -> None:
+    def _draw(self, line: LogLine) -> None:
         from rich.text import Text
 
         text = Text()

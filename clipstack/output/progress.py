@@ -1,4 +1,4 @@
-"""What a long task reports in; a moving bar, or now and then a line, on stderr out."""
+"""Progress of long tasks on stderr: a bar on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
+from clipstack.events import Events
 from clipstack.output.out import Mode, Out
+from clipstack.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import ProgressColumn, TaskID
 
-    from clipstack.ingest.pipeline import Outcome
-
 _QUIET_SECONDS = 15.0
 
 
-class Animated:
-    """Something that rich draws on stderr until the `with` block ends; none where that moves not.
+class Progress(Events):
+    """The events of a task on stderr: a line for each note, a bar for a download.
 
-    What is shared by all that report progress; a subclass has what is drawn and the events.
+    A context manager; what it draws goes when the `with` block ends, and nothing is drawn where
+    stderr is no terminal. Subclasses draw more.
     """
 
     def __init__(self, out: Out) -> None:
         self._out = out
         self._drawing = ExitStack()
+        self._bar: RichProgress | None = None
+        self._task: TaskID | None = None
+        self._downloading = ""
+        self._download: tuple[RichProgress, TaskID] | None = None
+        self._away: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -33,20 +39,57 @@ class Animated:
     def __exit__(self, *_: object) -> None:
         self._drawing.close()
 
+    def note(self, text: str) -> None:
+        self._out.note(text)
 
-class Progress(Animated):
-    """A bar of rich's; a subclass has the columns."""
+    def detail(self, text: str) -> None:
+        self._out.detail(text)
 
-    def __init__(self, out: Out) -> None:
-        super().__init__(out)
-        self._bar: RichProgress | None = None
-        self._task: TaskID | None = None
+    def warn(self, text: str) -> None:
+        self._out.warn(text)
 
-    def _start(self, *columns: ProgressColumn) -> None:
+    def waiting(self, service: str, reason: str, left: float | None) -> None:
+        new = service not in self._away
+        how = "going on without it" if left is None else f"waiting {format_duration(left)} more"
+        self._away[service] = f"{service} is away, {how}"
+        if new and not self._bar:
+            upto = how if left is None else f"waiting up to {format_duration(left)} for it"
+            self._out.note(f"{reason}; {upto}.")
+        self._update(away="; ".join(self._away.values()))
+
+    def resumed(self, service: str, seconds: float) -> None:
+        self._away.pop(service, None)
+        self._out.note(f"{service} is back after {format_duration(seconds)}; going on.")
+        self._update(away="; ".join(self._away.values()))
+
+    def download(self, name: str, done: int, total: int) -> None:
+        if self._downloading != name:
+            self._downloading = name
+            self._out.note(f"Downloading {name} ({format_bytes(total)}), once")
+            if self._out.animated and not self._download:
+                self._download = self._download_bar()
+        if self._download:
+            bar, task = self._download
+            bar.update(task, completed=done, total=total)
+
+    def _download_bar(self) -> tuple[RichProgress, TaskID]:
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        remaining = TimeRemainingColumn(compact=True)
+        bar = self._started(BarColumn(), DownloadColumn(), TransferSpeedColumn(), remaining)
+        return bar, bar.add_task("")
+
+    def _started(self, *columns: ProgressColumn) -> RichProgress:
+        """A bar with these columns, on the terminal until the `with` block ends."""
         from rich.progress import Progress as RichProgress
 
         bar = RichProgress(*columns, console=self._out.console(), transient=True)
-        self._bar = self._drawing.enter_context(bar)
+        return self._drawing.enter_context(bar)
 
     def _update(self, **fields: Any) -> None:
         if self._bar and self._task is not None:
@@ -57,8 +100,7 @@ class CountingProgress(Progress):
     """How far a long task is: how many are done of those there are, rate and time left, and what
     it waits for.
 
-    A context manager. `total` may be set at any time, from any thread, once it is known. A subclass
-    counts, and has the rate.
+    A subclass counts the items and has their rate.
     """
 
     def __init__(self, out: Out, label: str, unit: str) -> None:
@@ -67,14 +109,13 @@ class CountingProgress(Progress):
         self._unit = unit
         self._total: int | None = None
         self._done = 0
-        self._started = self._spoke = time.monotonic()
-        self._away: dict[str, str] = {}
+        self._began = self._spoke = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._out.animated:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-            self._start(
+            self._bar = self._started(
                 TextColumn(self._label),
                 BarColumn(),
                 MofNCompleteColumn(),
@@ -83,41 +124,13 @@ class CountingProgress(Progress):
                 TextColumn("{task.fields[failed]}", style="yellow"),
                 TextColumn("{task.fields[away]}", style="yellow", markup=False),
             )
-            assert self._bar
             task = self._bar.add_task("", total=self._total, rate="", failed="", away="")
             self._task = task
         return self
 
-    @property
-    def total(self) -> int | None:
-        """How many there are, or None while they are still being counted."""
-        return self._total
-
-    @total.setter
-    def total(self, count: int | None) -> None:
-        self._total = count
-        self._update(total=count)
-
-    def waiting(self, service: str, reason: str, left: float | None) -> None:
-        """`service` is away; `left` is how many seconds it has to come back, None when others do
-        its work."""
-        new = service not in self._away
-        how = "going on without it" if left is None else f"waiting {left:.0f} s more"
-        self._away[service] = f"{service} is away, {how}"
-        if new and not self._bar:
-            upto = how if left is None else f"waiting up to {left:.0f} s for it"
-            self._out.note(f"{reason}; {upto}.")
-        self._update(away="; ".join(self._away.values()))
-
-    def resumed(self, service: str, seconds: float) -> None:
-        """`service` is back, after that long."""
-        self._away.pop(service, None)
-        self._out.note(f"{service} is back after {seconds:.0f} s; going on.")
-        self._update(away="; ".join(self._away.values()))
-
-    def note(self, text: str) -> None:
-        """Something good to know."""
-        self._out.note(text)
+    def set_total(self, total: int) -> None:
+        self._total = total
+        self._update(total=total)
 
     def _advance(self, count: int, failed: str = "") -> None:
         self._done += count
@@ -134,7 +147,7 @@ class CountingProgress(Progress):
 
     def _per_second(self, count: int) -> float:
         """The rate of `count` since the beginning; 0 in the first second."""
-        elapsed = time.monotonic() - self._started
+        elapsed = time.monotonic() - self._began
         return count / elapsed if elapsed > 1 else 0.0
 
 
@@ -146,8 +159,7 @@ class ImportProgress(CountingProgress):
         self._failed = 0
         self._work = 0
 
-    def done(self, outcome: Outcome, count: int) -> None:
-        """`count` more files ended as `outcome`."""
+    def advance(self, count: int, outcome: str = "") -> None:
         if outcome == "failed":
             self._failed += count
         if outcome in ("new", "changed"):
@@ -170,40 +182,9 @@ class TransferProgress(CountingProgress):
     def __init__(self, out: Out, label: str) -> None:
         super().__init__(out, label, "rows")
 
-    def done(self, rows: int) -> None:
-        """So many rows more are done with."""
-        self._advance(rows)
+    def advance(self, count: int, outcome: str = "") -> None:  # noqa: ARG002
+        self._advance(count)
 
     def _rate(self) -> str:
         rate = self._per_second(self._done)
         return f"{rate:,.0f} rows/s" if rate else ""
-
-
-class DownloadProgress(Progress):
-    """A bar for a model on its way from the hub; call it with bytes done and bytes in all."""
-
-    def __init__(self, out: Out, name: str) -> None:
-        super().__init__(out)
-        self._name = name
-        self._announced = False
-
-    def __call__(self, done: int, total: int) -> None:
-        if not self._announced:
-            self._announced = True
-            self._out.note(f"Downloading {self._name} ({total / 1e6:.0f} MB), once")
-            if self._out.animated:
-                self._draw()
-        self._update(completed=done, total=total)
-
-    def _draw(self) -> None:
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        remaining = TimeRemainingColumn(compact=True)
-        self._start(BarColumn(), DownloadColumn(), TransferSpeedColumn(), remaining)
-        assert self._bar
-        self._task = self._bar.add_task("")

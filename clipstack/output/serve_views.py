@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from clipstack.output.out import View
-from clipstack.stack.local_service import Serving
+from clipstack.stack.local_service import LocalService
 
 
-def serving(service: Serving) -> View:
+def serving(service: LocalService) -> View:
     """Where a service that is about to start will be."""
     values = {
         "url": service.url,
@@ -18,7 +18,7 @@ def serving(service: Serving) -> View:
     return View(json=values, quiet=[service.url])
 
 
-def hints(service: Serving) -> str:
+def hints(service: LocalService) -> str:
     """Where it is for a person, with commands to try."""
     url, post = service.url, f"curl {service.url}"
     return (

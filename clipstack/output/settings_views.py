@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from clipstack.output.out import View, printable
 from clipstack.output.tables import key_value_view, new_table
-from clipstack.settings import NAMES, Settings
-from clipstack.settings import shown as shown_setting
+from clipstack.settings import NAMES, Settings, display_value
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 def settings(loaded: Settings, *, origin: bool) -> View:
     """Every setting's value, with `origin` also where it comes from."""
-    values = {name: shown_setting(loaded, name) for name in NAMES}
+    values = {name: display_value(loaded, name) for name in NAMES}
     quiet = [f"{name}={value}" for name, value in values.items()]
     if not origin:
         return key_value_view(values, quiet=quiet)

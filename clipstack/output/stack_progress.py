@@ -1,4 +1,4 @@
-"""What a stack tells while it starts or stops in, a live table or a line for each change out."""
+"""Progress of a stack that starts or stops: a live table, or a line for each change."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from clipstack.events import ServiceState
 from clipstack.output.out import Mode, Out
-from clipstack.output.progress import Animated
+from clipstack.output.progress import Progress
 from clipstack.output.tables import new_table
-from clipstack.stack.readiness import Progress
-from clipstack.stack.services import StackService
+from clipstack.units import format_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,17 +39,14 @@ def styled(word: str) -> Text:
     return Text(word, style=STYLES.get(word, ""))
 
 
-class StackProgress(Animated):
-    """How a stack comes up: a table that is drawn anew, or a line for each change.
-
-    A context manager that takes the events of `clipstack.stack.lifecycle`.
-    """
+class StackProgress(Progress):
+    """How a stack comes up: a table that is drawn anew, or a line for each change."""
 
     def __init__(self, out: Out) -> None:
         super().__init__(out)
         self._live: Live | None = None
         self._stage = ""
-        self._services: list[Progress] = []
+        self._services: list[ServiceState] = []
         self._said: dict[str, str] = {}
         self._began = time.monotonic()
 
@@ -68,44 +65,32 @@ class StackProgress(Animated):
             self._live = self._drawing.enter_context(live)
         return self
 
-    def stage(self, text: str) -> None:
-        """A stage begins; the one before it is done."""
+    def stage(self, text: str, total: int | None = None) -> None:  # noqa: ARG002
         self._stage = text
         if not self._live:
             self._out.note(text)
 
-    def line(self, text: str) -> None:
-        """One line that compose printed; --verbose shows it."""
-        self._out.detail(text)
-
-    def progress(self, services: Sequence[Progress]) -> None:
-        """How far the services are now."""
-        self._services = list(services)
+    def services(self, states: Sequence[ServiceState]) -> None:
+        self._services = list(states)
         if self._live or self._out.mode is Mode.QUIET:
             return
-        for one in services:
+        for one in states:
             now = f"waits for {one.waits_for}" if one.waits_for else "is ready"
-            if self._said.get(one.service.name) != now:
-                self._said[one.service.name] = now
-                self._out.note(f"{one.service.name} {now} ({one.seconds:.1f} s)")
-
-    def dying(self, service: StackService, lines: Sequence[str]) -> None:
-        """A service keeps coming to an end; these are the last lines of its log."""
-        self._out.warn(f"{service.name} keeps coming to an end. The last lines of its log:")
-        for line in lines:
-            self._out.warn(f"  {line}")
+            if self._said.get(one.name) != now:
+                self._said[one.name] = now
+                self._out.note(f"{one.name} {now} ({format_duration(one.seconds)})")
 
     def _drawn(self) -> RenderableType:
         from rich.console import Group
         from rich.spinner import Spinner
 
-        head = Spinner("dots", f"{self._stage}  {time.monotonic() - self._began:.0f} s")
+        head = Spinner("dots", f"{self._stage}  {format_duration(time.monotonic() - self._began)}")
         if not self._services:
             return head
         shown = new_table("service", "state", "health", "waits for", "s", right=("s",))
         for one in self._services:
             shown.add_row(
-                one.service.name,
+                one.name,
                 styled(one.state),
                 styled(one.health),
                 one.waits_for,

@@ -12,10 +12,10 @@ from clipstack.output.out import Mode, Out, View
 from clipstack.output.stack_progress import styled
 from clipstack.output.tables import new_table
 from clipstack.stack.check import Level
-from clipstack.stack.lifecycle import Started
+from clipstack.stack.lifecycle import StartResult
 from clipstack.stack.plan import Plan
 from clipstack.stack.status import ServiceStatus, StackStatus
-from clipstack.stack.teardown import Removed
+from clipstack.stack.teardown import DownResult
 from clipstack.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 _WATCH_SECONDS = 1.0
 
 
-def started(result: Started) -> View:
+def started(result: StartResult) -> View:
     """The addresses of a stack that was started."""
 
     def human() -> RenderableType:
         table = new_table("service", "address", "state", "s", right=("s",))
-        for progress in result.progress:
-            url = result.addresses.get(progress.service.name, "")
+        for progress in result.services:
+            url = result.urls.get(progress.service.name, "")
             state = styled(progress.health or progress.state)
             table.add_row(progress.service.title, url, state, f"{progress.seconds:.0f}")
         return table
 
-    urls = [result.addresses.get(progress.service.name, "") for progress in result.progress]
+    urls = [result.urls.get(progress.service.name, "") for progress in result.services]
     return View(
         json=_started(result),
         lines=[
             f"{progress.service.name}\t{url}\t{progress.health or progress.state}"
-            for progress, url in zip(result.progress, urls, strict=True)
+            for progress, url in zip(result.services, urls, strict=True)
         ],
         quiet=urls,
         human=human,
     )
 
 
-def _started(result: Started) -> dict[str, Any]:
+def _started(result: StartResult) -> dict[str, Any]:
     return {
         "project": result.project,
         "changed": result.changed,
@@ -55,7 +55,7 @@ def _started(result: Started) -> dict[str, Any]:
         "services": [
             {
                 "name": progress.service.name,
-                "url": result.addresses.get(progress.service.name, ""),
+                "url": result.urls.get(progress.service.name, ""),
                 "image": progress.container.image if progress.container else "",
                 "state": progress.state,
                 "health": progress.health,
@@ -64,7 +64,7 @@ def _started(result: Started) -> dict[str, Any]:
                     name: round(spent, 1) for name, spent in progress.waited.items() if spent > 0.05
                 },
             }
-            for progress in result.progress
+            for progress in result.services
         ],
         "encode": asdict(result.encoded) if result.encoded else None,
         "search": asdict(result.searched) if result.searched else None,
@@ -81,7 +81,7 @@ def planned(plan: Plan) -> View:
             "ports": {port.variable: plan.values[port.variable] for port in service.ports},
         }
         for service in plan.services
-        for image in [plan.values[service.image]]
+        for image in [plan.values[service.image_variable]]
     ]
     lines = [
         "\t".join([s["name"], s["action"], s["image"], ",".join(s["ports"].values())])
@@ -115,7 +115,7 @@ def planned(plan: Plan) -> View:
     )
 
 
-def removed(project: str, result: Removed) -> View:
+def removed(project: str, result: DownResult) -> View:
     """What `down` removed."""
     services = [f"{name}\tremoved" for name in result.services]
     volumes = [f"{name}\tdeleted" for name in result.volumes]

@@ -1,4 +1,4 @@
-"""The steps of a long task in; a moving bar, or a line for each step, on stderr out."""
+"""Progress of a task in stages on stderr: a bar on a terminal, else a line for each stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clipstack.output.progress import Progress
 
 
 class Steps(Progress):
-    """What is being done, and how far it is; a context manager with `optimize.Events`' methods."""
+    """What is being done, and how far it is."""
 
     def __enter__(self) -> Self:
         if self._out.animated:
@@ -20,7 +20,7 @@ class Steps(Progress):
                 TimeElapsedColumn,
             )
 
-            self._start(
+            self._bar = self._started(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -29,8 +29,7 @@ class Steps(Progress):
             )
         return self
 
-    def step(self, text: str, total: int | None = None) -> None:
-        """Something new begins, which has `total` parts; None where nobody knows."""
+    def stage(self, text: str, total: int | None = None) -> None:
         if not self._bar:
             self._out.note(f"{text}: {total} pictures" if total else text)
             return
@@ -38,7 +37,6 @@ class Steps(Progress):
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(text, total=total)
 
-    def done(self, count: int) -> None:
-        """`count` more parts of it are done."""
+    def advance(self, count: int, outcome: str = "") -> None:  # noqa: ARG002
         if self._bar and self._task is not None:
             self._bar.advance(self._task, count)

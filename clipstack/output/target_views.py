@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipstack.output.out import View, printable, tilde
@@ -38,18 +37,22 @@ def target_list(targets: Sequence[Target]) -> View:
 
 def target_details(target: Target) -> View:
     """One target in full."""
-    details = key_value_view({"target": target.name, **(target.facts or {})})
+    details = key_value_view({"target": target.name, **(target.settings or {})})
     return View(
         json=_document(target), lines=details.lines, quiet=[target.name], human=details.human
     )
 
 
 def _location(target: Target) -> str:
-    return target.problem or target.where
+    return target.problem or target.location
 
 
 def _document(target: Target) -> dict[str, Any]:
-    document = asdict(target)
-    if not target.problem:
-        del document["problem"]
-    return document
+    document = {
+        "name": target.name,
+        "where": target.location,
+        "encoder": target.encoder,
+        "current": target.current,
+        "facts": target.settings,
+    }
+    return document | ({"problem": target.problem} if target.problem else {})

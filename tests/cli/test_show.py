@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clipstack.units import format_bytes
 from tests.running import Cli
 
 
@@ -76,6 +77,6 @@ def test_changed_touched_and_vanished(
 
 def test_for_people(cli: Cli, mine: Path) -> None:
     text = cli("show", mine, mode="human").text
-    assert f"as imported, {mine.stat().st_size} bytes PNG, 64x64 pixels" in text
+    assert f"as imported, {format_bytes(mine.stat().st_size)} PNG, 64x64 pixels" in text
     assert "imported 20" in text
     assert "taken" not in text, "it is not known"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clipstack.errors import ImageError
 from clipstack.output.out import printable
 from clipstack.output.terminal.detection import Protocol, Terminal
-from clipstack.thumbnail_cache import Thumbnails
+from clipstack.thumbnail_cache import ThumbnailCache
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -47,7 +47,7 @@ def shows_blocks(console: Console) -> bool:
 
 
 def _load(
-    thumbnails: Thumbnails, pictures: Iterable[GridPicture], edge: int
+    thumbnails: ThumbnailCache, pictures: Iterable[GridPicture], edge: int
 ) -> list[tuple[GridPicture, Pixels | ImageError]]:
     """The pictures with their pixels, at most `edge` wide and high, or why they can't be read."""
 
@@ -76,7 +76,7 @@ def _tile_width(columns: int) -> tuple[int, int]:
 def draw_grid(
     console: Console,
     terminal: Terminal,
-    thumbnails: Thumbnails,
+    thumbnails: ThumbnailCache,
     pictures: Sequence[GridPicture],
 ) -> None:
     """Draw pictures side by side in rows, each row as soon as its pictures are read.
@@ -94,7 +94,7 @@ def draw_grid(
 
 
 def draw_picture(
-    console: Console, terminal: Terminal, thumbnails: Thumbnails, path: str, box: Cells
+    console: Console, terminal: Terminal, thumbnails: ThumbnailCache, path: str, box: Cells
 ) -> ImageError | None:
     """Draw the picture at `path` alone, in at most `box`; the error where it can't be read."""
     from clipstack.output.terminal import placement
