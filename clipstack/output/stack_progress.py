@@ -47,7 +47,7 @@ class StackProgress(Progress):
         self._live: Live | None = None
         self._stage = ""
         self._services: list[ServiceState] = []
-        self._said: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class StackProgress(Progress):
 
             live = Live(
                 console=self._out.console(),
-                get_renderable=self._drawn,
+                get_renderable=self._renderable,
                 refresh_per_second=4,
                 transient=True,
                 redirect_stdout=False,
@@ -74,26 +74,26 @@ class StackProgress(Progress):
         self._services = list(states)
         if self._live or self._out.mode is Mode.QUIET:
             return
-        for one in states:
-            now = f"waits for {one.waits_for}" if one.waits_for else "is ready"
-            if self._said.get(one.name) != now:
-                self._said[one.name] = now
-                self._out.note(f"{one.name} {now} ({format_duration(one.seconds)})")
+        for service in states:
+            progress = f"waits for {service.waits_for}" if service.waits_for else "is ready"
+            if self._reported.get(service.name) != progress:
+                self._reported[service.name] = progress
+                self._out.note(f"{service.name} {progress} ({format_duration(service.seconds)})")
 
-    def _drawn(self) -> RenderableType:
+    def _renderable(self) -> RenderableType:
         from rich.console import Group
         from rich.spinner import Spinner
 
         head = Spinner("dots", f"{self._stage}  {format_duration(time.monotonic() - self._began)}")
         if not self._services:
             return head
-        shown = new_table("service", "state", "health", "waits for", "s", right=("s",))
-        for one in self._services:
-            shown.add_row(
-                one.name,
-                styled(one.state),
-                styled(one.health),
-                one.waits_for,
-                f"{one.seconds:.0f}",
+        table = new_table("service", "state", "health", "waits for", "s", right=("s",))
+        for service in self._services:
+            table.add_row(
+                service.name,
+                styled(service.state),
+                styled(service.health),
+                service.waits_for,
+                f"{service.seconds:.0f}",
             )
-        return Group(head, shown)
+        return Group(head, table)
