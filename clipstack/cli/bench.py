@@ -18,31 +18,29 @@ def bench(
     *,
     folder: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[FOLDER]", help="Your pictures.", show_default="pictures that are drawn"
-        ),
+        typer.Argument(metavar="[FOLDER]", help="Your pictures.", show_default="drawings"),
     ] = None,
     model: Model = None,
     seconds: Annotated[
-        float, Option(min=0.1, metavar="SECONDS", help="How long to measure, about.")
+        float, Option(min=0.1, metavar="SECONDS", help="About how long to measure.")
     ] = 20.0,
     everything: Annotated[
         bool, Option("--all", help="Every engine and precision, PyTorch too.")
     ] = False,
     engine: EngineOptions,
 ) -> None:
-    """See what this machine can do: read, decode, encode, write and search.
+    """Measure how fast this machine reads, decodes, encodes, writes and searches.
 
     Each stage of an import is measured alone. Nothing is imported, and nothing stays behind.
     """
     state = state_of(ctx)
     settings = state.settings(engine, model=model)
-    from clipstack.bench import Request, run
+    from clipstack.bench import BenchRequest, run
     from clipstack.encoders.models import catalog
     from clipstack.output import bench_views
 
     info = catalog.describe(catalog.resolve(settings.model, download=False))
     if folder is None:
         state.out.note("No folder given: the pictures are drawn, and smaller than photographs")
-    request = Request(folder, seconds, everything)
+    request = BenchRequest(folder, seconds, everything)
     state.out.show(bench_views.benchmark(run(settings, info, request, state.out)))

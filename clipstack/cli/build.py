@@ -22,7 +22,7 @@ def build(
             "--model",
             "-m",
             metavar="MODEL",
-            help="What goes inside: `shapes`, a folder, or a hub id.",
+            help="The model inside: `shapes`, a folder, or a hub id.",
             show_default="the setting",
         ),
     ] = None,
@@ -51,14 +51,14 @@ def build(
     """
     state = state_of(ctx)
     flags = {"model": model, "engine": engine}
-    made = make(state, flags, tag=tag, containerize=containerize, platform=platform)
+    result = make(state, flags, tag=tag, containerize=containerize, platform=platform)
     from clipstack.output import build_views
 
-    state.out.show(build_views.built(made))
-    if made.image:
-        state.out.hint(f"Run it with `{build_views.run_command(made)}`.")
+    state.out.show(build_views.built(result))
+    if result.image:
+        state.out.hint(f"Run it with `{build_views.run_command(result)}`.")
     else:
-        state.out.hint(f"Make an image of it with `bentoml containerize {made.bento} -t {tag}`.")
+        state.out.hint(f"Make an image of it with `bentoml containerize {result.bento} -t {tag}`.")
 
 
 def make(
@@ -69,7 +69,11 @@ def make(
     containerize: bool = True,
     platform: str | None = None,
 ) -> BuildResult:
-    """Build it, with progress on stderr; `flags` are settings by name."""
+    """Build the service, with progress on stderr.
+
+    Args:
+        flags: settings by name.
+    """
     settings = state.settings(**flags)
     from clipstack.output.build_progress import BuildProgress
     from clipstack.stack import bento_build

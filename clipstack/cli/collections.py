@@ -16,8 +16,7 @@ from clipstack.output.out import Out
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.index.base import CollectionSummary
-    from clipstack.index.base import Index as Opened
+    from clipstack.index.base import CollectionSummary, Index
 
 app = typer.Typer(help="See, make, change and delete collections.", no_args_is_help=False)
 
@@ -26,30 +25,30 @@ Name = Annotated[str, typer.Argument(help="The collection's name.")]
 
 @app.command("list")
 def list_(ctx: typer.Context, wait: Wait = None) -> None:
-    """All collections, with their rows, model and metric."""
+    """List all collections, with their rows, model and metric."""
     state = state_of(ctx)
     settings = state.settings(wait=wait)
     from clipstack.index.connect import connect, index_exists
     from clipstack.output import collection_views
 
     announce(state, settings)
-    found: list[CollectionSummary] = []
+    summaries: list[CollectionSummary] = []
     if index_exists(settings):
         with connect(settings) as index:
-            found = index.list()
-    if not found:
+            summaries = index.list()
+    if not summaries:
         state.out.note("There are no collections yet. Make one with `clipstack import FOLDER`.")
-    state.out.show(collection_views.collection_list(found, settings.collection))
+    state.out.show(collection_views.collection_list(summaries, settings.collection))
 
 
 @app.command("show")
 def show(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
-    """What one collection holds."""
+    """Show what one collection holds."""
     from clipstack.output import collection_views
 
-    with _opened(ctx, name, wait) as (out, _, index):
-        found = index.describe(name)
-    out.show(collection_views.collection_details(found))
+    with _open_index(ctx, name, wait) as (out, _, index):
+        summary = index.describe(name)
+    out.show(collection_views.collection_details(summary))
 
 
 @app.command("create")
@@ -62,12 +61,12 @@ def create(
     metric: Annotated[
         str | None, Option(metavar="METRIC", help="COSINE, L2 or IP.", show_default="COSINE")
     ] = None,
-    index: IndexOptions,
+    index_options: IndexOptions,
     wait: Wait = None,
 ) -> None:
     """Make an empty collection for one model's vectors."""
     state = state_of(ctx)
-    settings = state.settings(index, model=model, metric=metric, wait=wait)
+    settings = state.settings(index_options, model=model, metric=metric, wait=wait)
     from clipstack.index.connect import connect
     from clipstack.index.naming import check_name, name_taken_error
     from clipstack.index.vector_index import VectorIndex
@@ -78,17 +77,17 @@ def create(
     announce(state, settings, check_name(name))
     with (
         Progress(state.out) as progress,
-        connect(settings, create=True) as opened,
+        connect(settings, create=True) as index,
     ):
         vector_index = VectorIndex(settings.index, settings.index_params)
-        opened.resolve_vector_index(vector_index)
-        if opened.exists(name):
+        index.resolve_vector_index(vector_index)
+        if index.exists(name):
             raise name_taken_error(name)
         model_info = model_for(settings, None, download=True, events=progress)
-        opened.create(name, model_info, settings.metric, vector_index)
-        opened.load(name, patience=settings.patience)
-        described = opened.describe(name)
-    state.out.show(collection_views.collection_details(described))
+        index.create(name, model_info, settings.metric, vector_index)
+        index.load(name, patience=settings.patience)
+        summary = index.describe(name)
+    state.out.show(collection_views.collection_details(summary))
     state.out.hint(f"Fill it with `clipstack import FOLDER --collection {name}`.")
 
 
@@ -98,76 +97,76 @@ def drop(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
     from clipstack.index.naming import refuse_alias
     from clipstack.output import collection_views
 
-    with _opened(ctx, name, wait) as (out, _, index):
-        found = index.describe(name)
-        refuse_alias(found.name, name)
-        named = f" and its aliases {', '.join(found.aliases)}" if found.aliases else ""
-        out.confirm(f"Delete collection {name!r} with its {found.rows} rows{named}?")
+    with _open_index(ctx, name, wait) as (out, _, index):
+        summary = index.describe(name)
+        refuse_alias(summary.name, name)
+        aliases = f" and its aliases {', '.join(summary.aliases)}" if summary.aliases else ""
+        out.confirm(f"Delete collection {name!r} with its {summary.rows} rows{aliases}?")
         index.drop(name)
-    out.show(collection_views.dropped(found))
+    out.show(collection_views.dropped(summary))
 
 
 @app.command("rename")
 def rename(
     ctx: typer.Context,
     name: Name,
-    new: Annotated[str, typer.Argument(help="Its new name.")],
+    new: Annotated[str, typer.Argument(help="The new name.")],
     wait: Wait = None,
 ) -> None:
-    """Give a collection another name."""
+    """Rename a collection."""
     from clipstack.output import collection_views
 
-    with _opened(ctx, name, wait) as (out, _, index):
+    with _open_index(ctx, name, wait) as (out, _, index):
         index.rename(name, new)
-        described = index.describe(new)
-    out.show(collection_views.collection_details(described))
+        summary = index.describe(new)
+    out.show(collection_views.collection_details(summary))
 
 
 @app.command("load")
 def load(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
-    """Bring a released collection into memory again, so that it can be searched."""
+    """Load a released collection into memory again, so that it can be searched."""
     from clipstack.output import collection_views
 
-    with _opened(ctx, name, wait) as (out, settings, index):
+    with _open_index(ctx, name, wait) as (out, settings, index):
         own = index.load(name, patience=settings.patience)
-        described = index.describe(own)
-    out.show(collection_views.collection_details(described))
+        summary = index.describe(own)
+    out.show(collection_views.collection_details(summary))
 
 
 @app.command("release")
 def release(ctx: typer.Context, name: Name, wait: Wait = None) -> None:
-    """Take a collection out of Milvus' memory; its rows stay, and the next search loads it."""
+    """Release a collection from Milvus' memory; its rows stay, and the next search loads it."""
     from clipstack.output import collection_views
 
-    with _opened(ctx, name, wait) as (out, _, index):
+    with _open_index(ctx, name, wait) as (out, _, index):
         own = index.release(name)
-        described = index.describe(own)
-    out.show(collection_views.collection_details(described))
+        summary = index.describe(own)
+    out.show(collection_views.collection_details(summary))
 
 
 @app.command("alias")
 def alias(
     ctx: typer.Context,
     name: Name,
-    alias: Annotated[str, typer.Argument(help="Its other name.")],
-    delete: Annotated[bool, Option("--delete", help="Take the alias away.")] = False,
+    alias: Annotated[str, typer.Argument(help="The second name.")],
+    delete: Annotated[bool, Option("--delete", help="Delete the alias.")] = False,
     wait: Wait = None,
 ) -> None:
-    """Give a collection another name beside its own, or move that name to it."""
+    """Give a collection a second name, or move that name to it."""
     from clipstack.output import collection_views
 
-    with _opened(ctx, name, wait) as (out, _, index):
+    with _open_index(ctx, name, wait) as (out, _, index):
         if delete:
             index.delete_alias(name, alias)
             before = ""
         else:
             before = index.set_alias(name, alias)
-        described = index.describe(name)
-    if before and before != described.name:
+        summary = index.describe(name)
+    if before and before != summary.name:
         out.note(f"The alias {alias} meant {before} before.")
     elif before:
         out.note(f"{alias} is an alias of {before} already.")
-    out.show(collection_views.collection_details(described))
+    out.show(collection_views.collection_details(summary))
 
 
 @app.command("compact")
@@ -177,18 +176,20 @@ def compact(
     no_wait: Annotated[bool, Option("--no-wait", help="Only start it.")] = False,
     wait: Wait = None,
 ) -> None:
-    """Give back the space of rows that were replaced or deleted."""
+    """Free the space of rows that were replaced or deleted."""
     from clipstack.output import collection_views
 
-    with _opened(ctx, name, wait) as (out, _, index):
-        done = index.compact(name, wait=not no_wait)
-    out.show(collection_views.compacted(done))
-    if not done.finished:
-        out.note("Milvus goes on with it by itself.")
-    elif not done.merged and not done.freed:
-        out.note("There was nothing to give back.")
-    if done.lost:
-        out.warn(f"{done.lost} rows with damaged vectors were deleted; import their pictures again")
+    with _open_index(ctx, name, wait) as (out, _, index):
+        result = index.compact(name, wait=not no_wait)
+    out.show(collection_views.compacted(result))
+    if not result.finished:
+        out.note("Milvus goes on in the background.")
+    elif not result.merged and not result.freed:
+        out.note("There was nothing to free.")
+    if result.lost:
+        out.warn(
+            f"{result.lost} rows with damaged vectors were deleted; import their pictures again"
+        )
 
 
 app.command("export")(transfer.export)
@@ -197,10 +198,10 @@ app.command("copy")(transfer.copy)
 
 
 @contextmanager
-def _opened(
+def _open_index(
     ctx: typer.Context, name: str, wait: float | None
-) -> Iterator[tuple[Out, Settings, Opened]]:
-    """What a command on the collection `name` works with, once it has said where that is."""
+) -> Iterator[tuple[Out, Settings, Index]]:
+    """The output, settings and open index for a command on the collection `name`."""
     state = state_of(ctx)
     settings = state.settings(wait=wait)
     from clipstack.index.connect import connect

@@ -18,9 +18,9 @@ app = typer.Typer(help="See where settings come from, and write a file for them.
 @app.command("show")
 def show(
     ctx: typer.Context,
-    origin: Annotated[bool, Option("--origin", help="Say where each value comes from.")] = False,
+    origin: Annotated[bool, Option("--origin", help="Show where each value comes from.")] = False,
 ) -> None:
-    """The settings in force."""
+    """Show the settings in force."""
     state = state_of(ctx)
     from clipstack.output import settings_views
 
@@ -30,7 +30,7 @@ def show(
 
 @app.command("path")
 def path(ctx: typer.Context) -> None:
-    """Where settings, data and caches lie."""
+    """Show where settings, data and caches are."""
     state = state_of(ctx)
     from clipstack.output.tables import key_value_view
 
@@ -55,15 +55,15 @@ def init(
     state = state_of(ctx)
     from clipstack.output.tables import key_value_view
 
-    where = layers.user_file() if user else Path.cwd() / layers.PROJECT_FILE
+    path = layers.user_file() if user else Path.cwd() / layers.PROJECT_FILE
     try:
-        where.parent.mkdir(parents=True, exist_ok=True)
-        with where.open("x", encoding="utf-8") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
             file.write(layers.template())
     except FileExistsError:
         raise ClipstackError(
-            f"{where} is there already", hint="Edit it, or move it away first."
+            f"{path} is there already", hint="Edit it, or move it away first."
         ) from None
     except OSError as error:
-        raise ClipstackError(f"{where}: can't be written ({error.strerror})") from None
-    state.out.show(key_value_view({"written": str(where)}, quiet=[str(where)]))
+        raise ClipstackError(f"{path}: can't be written ({error.strerror})") from None
+    state.out.show(key_value_view({"written": str(path)}, quiet=[str(path)]))

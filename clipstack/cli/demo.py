@@ -31,21 +31,21 @@ def demo(
     flags = {"model": scenes.MODEL, "collection": scenes.COLLECTION, "limit": 5, "wait": wait}
     settings = state.settings(**flags)
     announce(state, settings, settings.collection)
-    made = scenes.generate(folder)
-    out.note(f"{len(made.files)} pictures of shapes in {made.folder}")
-    document: dict[str, Any] = {"folder": str(made.folder.absolute()), "searches": []}
+    pictures = scenes.generate(folder)
+    out.note(f"{len(pictures.files)} pictures of shapes in {pictures.folder}")
+    document: dict[str, Any] = {"folder": str(pictures.folder.absolute()), "searches": []}
 
-    out.hint(f"\n$ clipstack import {made.folder} -c {settings.collection} -m {settings.model}")
-    request = ImportRequest([str(file) for file in made.files], sys.stdin.buffer)
+    out.hint(f"\n$ clipstack import {pictures.folder} -c {settings.collection} -m {settings.model}")
+    request = ImportRequest([str(file) for file in pictures.files], sys.stdin.buffer)
     with ImportProgress(out) as progress:
-        progress.set_total(len(made.files))
+        progress.set_total(len(pictures.files))
         summary = run(settings, request, progress)
     view = import_views.imported(summary, target=settings.target, collection=settings.collection)
     document["import"] = view.json
     if out.mode is not Mode.JSON:
         out.show(view)
 
-    for term in [*(Term(text) for text in scenes.TEXTS), Term(image=made.example)]:
+    for term in [*(Term(text) for text in scenes.TEXTS), Term(image=pictures.example)]:
         words = f"--image {term.image}" if term.image else f'"{term.text}"'
         out.hint(f"\n$ clipstack search {words} -c {settings.collection} -k 5")
         view = hit_views.hits(search(settings, Query((term,))), settings.target)

@@ -25,9 +25,9 @@ def doctor(
         ),
     ] = None,
 ) -> None:
-    """Check this machine, Docker, the settings and what is installed, and say how to mend it.
+    """Check this machine, Docker, the settings and what is installed, and say how to fix it.
 
-    Ends with 0 when nothing failed, 3 when something did, 4 when the target can't start so.
+    The exit code is 0 if nothing failed, 3 if something did, and 4 if the target can't start.
     """
     state = state_of(ctx)
     from clipstack import doctor as checks
@@ -47,9 +47,9 @@ def doctor(
         from clipstack import health
         from clipstack.output import health_views
 
-        looked = health.check(settings, seconds=_HEALTH_SECONDS)
+        health_report = health.check(settings, seconds=_HEALTH_SECONDS)
         files = bundles.write(
-            bundle, settings, doctor_views.document(report), health_views.document(looked)
+            bundle, settings, doctor_views.document(report), health_views.document(health_report)
         )
         state.out.note(f"Wrote {bundle}: {len(files)} files. Look through it before you send it.")
     state.out.show(doctor_views.doctor(report, str(bundle) if bundle else ""))

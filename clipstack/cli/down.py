@@ -18,7 +18,7 @@ def down(
     ] = False,
     project: Project = None,
 ) -> None:
-    """Stop and remove the stack's containers; its data stays, unless you say otherwise."""
+    """Stop and remove the stack's containers; its data stays, unless --volumes deletes it."""
     state = state_of(ctx)
     stack = stack_of(state, project)
     from clipstack.output import stack_views
@@ -40,5 +40,5 @@ def down(
     elif not delete_volumes:
         command = f"clipstack up{teardown.project_option(stack.project)}"
         state.out.note(f"Its data stays; `{command}` brings it back.")
-    if stack.is_usual and lifecycle.leave_current():
+    if stack.is_default and lifecycle.leave_current():
         state.out.note("`embedded` is the target of the next commands again.")

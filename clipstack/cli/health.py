@@ -18,23 +18,23 @@ def health(
         list[str] | None,
         typer.Argument(metavar="[SERVICE]...", help="Only these.", show_default="all"),
     ] = None,
-    wait: Annotated[bool, Option("--wait", help="Look again until all is well.")] = False,
+    wait: Annotated[bool, Option("--wait", help="Ask again until everything is healthy.")] = False,
     timeout: Annotated[
         float | None,
         Option(
             metavar="SECONDS",
             min=0.1,
-            help="Seconds in which all must have answered.",
+            help="Seconds to wait for all answers.",
             show_default="5; 120 with --wait, 60 with --deep",
         ),
     ] = None,
     deep: Annotated[
-        bool, Option("--deep", help="Also write something, read it back and remove it.")
+        bool, Option("--deep", help="Also write data, read it back and delete it.")
     ] = False,
 ) -> None:
     """Ask every service for real work: read, list, query, encode.
 
-    Ends with 0 when all is well, 3 when something is not, 5 when nothing answers.
+    The exit code is 0 if everything is healthy, 3 if something is not, and 5 if nothing answers.
     """
     state = state_of(ctx)
     settings = state.settings()

@@ -20,7 +20,7 @@ class ReadingOptions(OptionGroup):
         int | None, Option(min=1, metavar="N", help="Pictures encoded at once.", show_default="32")
     ] = None
     dry_run: Annotated[
-        bool, Option("--dry-run", help="Say what would be done, and do nothing.")
+        bool, Option("--dry-run", help="Show what would be done, and do nothing.")
     ] = False
     fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first file that fails.")] = (
         False
@@ -55,7 +55,7 @@ def import_(
             metavar="METRIC", help="COSINE, L2 or IP, for a new collection.", show_default="COSINE"
         ),
     ] = None,
-    index: IndexOptions,
+    index_options: IndexOptions,
     reading: ReadingOptions,
     encoder: EncoderOptions,
     wait: Wait = None,
@@ -63,19 +63,19 @@ def import_(
         float | None,
         Option(
             metavar="SECONDS",
-            help="Seconds to wait for a service that goes away meanwhile.",
+            help="Seconds to wait for a service that becomes unavailable.",
             show_default="120",
         ),
     ] = None,
 ) -> None:
     """Make pictures searchable.
 
-    Run it again whenever the folder changes: what is known already is skipped. What pictures say
-    of themselves (date, camera, place, title, keywords) is kept for the filters of `search`.
+    Run it again whenever the folder changes: pictures that are imported already are skipped.
+    Dates, cameras, places, titles and keywords of pictures are kept for the filters of `search`.
     """
     state = state_of(ctx)
     settings = state.settings(
-        index,
+        index_options,
         encoder,
         collection=collection,
         model=model,

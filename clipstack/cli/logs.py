@@ -14,21 +14,20 @@ from clipstack.cli.state import state_of
 def logs(
     ctx: typer.Context,
     services: Services = None,
-    follow: Annotated[
-        bool, Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
-    ] = False,
+    follow: Annotated[bool, Option("--follow", "-f", help="Show new lines until Ctrl-C.")] = False,
     since: Annotated[
-        str | None, Option(metavar="TIME", help="Only from then on: 10m, 2h, or a date.")
+        str | None, Option(metavar="TIME", help="Only lines since then: 10m, 2h, or a date.")
     ] = None,
     tail: Annotated[
-        int | None, Option("--tail", "-n", metavar="N", min=0, help="Only the last N of each.")
+        int | None,
+        Option("--tail", "-n", metavar="N", min=0, help="Only the last N lines of each service."),
     ] = None,
     timestamps: Annotated[
         bool, Option("--timestamps", "-t", help="Show when each line was written.")
     ] = False,
     project: Project = None,
 ) -> None:
-    """Show what the services write, all of them side by side in the order of time.
+    """Show the logs of the services, merged in the order of time.
 
     With --json, each line is one JSON document.
     """
@@ -40,11 +39,11 @@ def logs(
 
     client = containers.client()
     start = log.parse_since(since) if since else None
-    there = teardown.require_containers(client, stack.project, services or [])
+    existing = teardown.require_containers(client, stack.project, services or [])
     lines = (log.follow if follow else log.read)(
-        client, stack.project, list(there), since=start, tail=tail
+        client, stack.project, list(existing), since=start, tail=tail
     )
-    writer = LogWriter(state.out, list(there), timestamps=timestamps)
+    writer = LogWriter(state.out, list(existing), timestamps=timestamps)
     for line in lines:
         if not writer.write(line):
             return

@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="`shapes` (built in), a folder, or a h
 
 @app.command("list")
 def list_(ctx: typer.Context) -> None:
-    """Models on this machine, and others worth fetching."""
+    """List models on this machine, and others worth fetching."""
     state = state_of(ctx)
     from clipstack.encoders.models.catalog import RECOMMENDED, list_models
     from clipstack.encoders.openvino import int8_store
@@ -42,7 +42,7 @@ def pull(ctx: typer.Context, name: Name) -> None:
 
 @app.command("show")
 def show(ctx: typer.Context, name: Name) -> None:
-    """What is known of one model on this machine."""
+    """Show one model on this machine."""
     state = state_of(ctx)
     from clipstack.encoders.models import catalog
     from clipstack.encoders.openvino import int8_store
@@ -62,7 +62,7 @@ def optimize(
     ],
     precision: Annotated[str, Option(metavar="PRECISION", help="int8.")] = "int8",
 ) -> None:
-    """Make a quicker int8 of a model, kept only if it ranks your pictures as fp32 does.
+    """Make a faster int8 version of a model, kept only if it ranks your pictures as fp32 does.
 
     Use it with `--precision int8`. Its vectors are not mixed with others of the model.
     """

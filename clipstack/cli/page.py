@@ -19,15 +19,17 @@ class AddressOptions(OptionGroup):
     ] = 8899
     host: Annotated[
         str,
-        Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 lets others in, by a token."),
+        Option(
+            metavar="ADDRESS", help="Address to listen on; 0.0.0.0 lets others in, with a token."
+        ),
     ] = "127.0.0.1"
     token: Annotated[
         str,
         Option(
             metavar="TOKEN",
-            help="What a browser must send once. Better set as CLIPSTACK_PAGE_TOKEN: a command "
-            "line can be read by others.",
-            show_default="none here, a made one elsewhere",
+            help="A secret that browsers must send once. Better set as CLIPSTACK_PAGE_TOKEN: a "
+            "command line can be read by others.",
+            show_default="none on this machine, else a random one",
         ),
     ] = ""
     open_it: Annotated[bool, Option("--open", help="Open it in the browser.")] = False

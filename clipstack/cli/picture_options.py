@@ -116,7 +116,7 @@ def _draw(
         GridPicture(hit.path, f"{rank}  {score}") for rank, score, hit in captions.ranked(result)
     ]
     if not draw_all:
-        if not any(Path(one.path).exists() for one in shown):
+        if not any(Path(picture.path).exists() for picture in shown):
             state.out.note("The pictures are not on this machine.")
             return
         shown = shown[:_DEFAULT_COUNT]

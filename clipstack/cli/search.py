@@ -37,7 +37,7 @@ def search(
     search_params: SearchParams = None,
     wait: Wait = None,
 ) -> None:
-    """Find pictures by words, by pictures, or by both, added up and taken away."""
+    """Find pictures by words, by pictures, or by sums and differences of both."""
     state = state_of(ctx)
     from clipstack.search.query import Query, check_limit
 

@@ -44,7 +44,7 @@ def serve(
     from clipstack.stack import local_service
 
     folder = model_folder(state, settings)
-    one = local_service.prepare(
+    service = local_service.prepare(
         folder,
         host,
         port,
@@ -53,6 +53,6 @@ def serve(
         engine=settings.engine,
         precision=settings.precision,
     )
-    state.out.show(serve_views.serving(one))
-    state.out.hint(serve_views.hints(one))
-    local_service.start(one)
+    state.out.show(serve_views.serving(service))
+    state.out.hint(serve_views.hints(service))
+    local_service.start(service)

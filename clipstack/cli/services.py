@@ -70,9 +70,9 @@ def _start(
         collection=stack.settings.collection,
     )
     with StackProgress(state.out) as progress:
-        made = lifecycle.start(
+        result = lifecycle.start(
             stack.project, stack.values, services or [], progress, options, stop_first=stop_first
         )
-    state.out.show(stack_views.started(made))
-    if not made.changed:
+    state.out.show(stack_views.started(result))
+    if not result.changed:
         state.out.note("They ran already.")

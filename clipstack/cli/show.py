@@ -15,7 +15,7 @@ from clipstack.errors import NotFoundError
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
-    from clipstack.index.base import Collection as Rows
+    from clipstack.index.base import Collection as IndexCollection
 
 _MOST_COLUMNS, _MOST_ROWS = 80, 30
 _ROWS_OF_TEXT = 16
@@ -33,7 +33,7 @@ def show(
     preview: Preview = None,
     wait: Wait = None,
 ) -> None:
-    """Show one picture, what the index knows of it, and what has become of its file."""
+    """Show one picture, what the index knows about it, and whether its file has changed."""
     state = state_of(ctx)
     from clipstack.images.file_state import file_state
     from clipstack.index.connect import connect
@@ -58,7 +58,7 @@ def show(
     )
 
 
-def _row(rows: Rows, picture: str) -> dict[str, Any] | None:
+def _row(rows: IndexCollection, picture: str) -> dict[str, Any] | None:
     from clipstack.index.schema import row_id
 
     path = Path(picture).expanduser()

@@ -1,4 +1,4 @@
-"""What the commands of the stack share: options, the stack's variables, and how to wait."""
+"""Options that the commands of the stack share, and the stack that they name."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ Timeout = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The stack a command is about.
+class SelectedStack:
+    """The stack that a command works with.
 
     Attributes:
-        is_usual: whether it is the one that the target `stack` means.
+        project: its name.
+        values: the variables of its Compose file.
+        is_default: whether it is the one of the target `stack`.
     """
 
     settings: Settings
     project: str
     values: dict[str, str]
-    is_usual: bool
+    is_default: bool
 
 
-def stack_of(state: State, project: str | None) -> Chosen:
-    """The stack that the settings, or `--project`, name, and its variables."""
+def stack_of(state: State, project: str | None) -> SelectedStack:
+    """The stack that `--project`, or the settings, name."""
     from clipstack.settings import stack_variables, targets
 
     settings = state.settings(project=project, target=targets.STACK)
     values = stack_variables.variables(settings.project, settings.stack)
-    usual = project is None or state.settings(target=targets.STACK).project == settings.project
-    return Chosen(settings, settings.project, values, usual)
+    is_default = project is None or state.settings(target=targets.STACK).project == settings.project
+    return SelectedStack(settings, settings.project, values, is_default)

@@ -14,12 +14,12 @@ from clipstack.errors import ExitCode
 
 def status(
     ctx: typer.Context,
-    watch: Annotated[bool, Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
+    watch: Annotated[bool, Option("--watch", "-w", help="Repeat until Ctrl-C.")] = False,
     project: Project = None,
 ) -> None:
     """Show each service's state, address and use of CPU, memory and disk.
 
-    It ends with 0 when all run, with 3 when some do not, and with 5 when none does.
+    The exit code is 0 if all run, 3 if some do not, and 5 if none does.
     """
     state = state_of(ctx)
     stack = stack_of(state, project)
@@ -28,13 +28,13 @@ def status(
 
     if watch:
         stack_views.watch(state.out, lambda: states.read_status(stack.project, stack.values))
-    found = states.read_status(stack.project, stack.values)
-    state.out.show(stack_views.status(found))
-    if found.is_absent:
+    stack_status = states.read_status(stack.project, stack.values)
+    state.out.show(stack_views.status(stack_status))
+    if stack_status.is_absent:
         state.out.hint(f"The stack {stack.project} is not running. `clipstack up` starts it.")
         raise typer.Exit(ExitCode.UNREACHABLE)
-    if not found.is_ready:
-        late = [one.name for one in found.services if not one.is_ready]
+    if not stack_status.is_ready:
+        late = [each.name for each in stack_status.services if not each.is_ready]
         state.out.hint(f"`clipstack logs {' '.join(late)}` says more, `clipstack up` mends it.")
         raise typer.Exit(ExitCode.UNHEALTHY)
 

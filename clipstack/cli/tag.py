@@ -23,11 +23,11 @@ def tag(
         ),
     ] = None,
     add: Annotated[
-        list[str] | None, Option("--add", "-a", metavar="TAG", help="Add it. Again for more.")
+        list[str] | None, Option("--add", "-a", metavar="TAG", help="Add this tag; or several.")
     ] = None,
     remove: Annotated[
         list[str] | None,
-        Option("--remove", "-r", metavar="TAG", help="Take it away. Again for more."),
+        Option("--remove", "-r", metavar="TAG", help="Remove this tag; or several."),
     ] = None,
     collection: Collection = None,
     null: Null = False,
@@ -35,8 +35,8 @@ def tag(
 ) -> None:
     """Give pictures tags of your own, which `search --tag` finds.
 
-    Without --add and --remove it lists the pictures' tags, and without pictures every tag there
-    is. Tags stay when a picture is imported again, and are not written into its file. A search's
+    Without --add and --remove it lists the pictures' tags, and without pictures all tags.
+    Tags stay when a picture is imported again, and are not written into its file. A search's
     hits are tagged with `clipstack search dog -q | clipstack tag - --add dog`.
     """
     state = state_of(ctx)
@@ -50,10 +50,10 @@ def tag(
 
     announce(state, settings, settings.collection)
     if not pictures:
-        found = tagging.count(settings, state.out)
-        if not found:
+        counts = tagging.count(settings, state.out)
+        if not counts:
             state.out.note("No picture has a tag yet.")
-        state.out.show(tag_views.tag_counts(found), null=null)
+        state.out.show(tag_views.tag_counts(counts), null=null)
         return
     result = tagging.tag(
         settings,

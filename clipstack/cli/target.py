@@ -13,7 +13,7 @@ app = typer.Typer(help="Choose where the vectors live: here, in the stack, or in
 
 @app.command("list")
 def list_(ctx: typer.Context) -> None:
-    """All targets; a star marks the one that commands use."""
+    """List all targets; a star marks the one that commands use."""
     state = state_of(ctx)
     from clipstack.output import target_views
     from clipstack.settings.target_info import list_all
@@ -46,7 +46,7 @@ def show(
         str | None, typer.Argument(help="The target's name.", show_default="the current one")
     ] = None,
 ) -> None:
-    """What one target stands for: its addresses and settings, and where they come from."""
+    """Show what one target stands for: its addresses and settings, and where they come from."""
     state = state_of(ctx)
     from clipstack.output import target_views
     from clipstack.settings import target_info

@@ -23,7 +23,7 @@ def export(
     ],
     wait: Wait = None,
 ) -> None:
-    """Write all rows to a file: vectors, tags and all that is known of the pictures.
+    """Write all rows to a file: vectors, tags and all that is known about the pictures.
 
     The columns are in docs/exchange.md.
     """
@@ -78,7 +78,7 @@ def import_(
     ] = None,
     wait: Wait = None,
 ) -> None:
-    """Bring in rows from files that `export` wrote, or that other programs made.
+    """Import rows from files that `export` or other programs wrote.
 
     Only the columns path and vector are needed. Rows that can't be used are counted and left out.
     """
@@ -118,7 +118,7 @@ def copy(
 ) -> None:
     """Copy all rows to another target, or under another name; nothing is encoded.
 
-    Run it again to go on after it was stopped, and to copy what has changed since.
+    Run it again to go on after an interruption, and to copy what has changed since.
     """
     state = state_of(ctx)
     settings = state.settings(wait=wait)

@@ -9,8 +9,8 @@ import typer
 from clipstack import net
 from clipstack.cli.options import Option
 from clipstack.cli.stack_options import (
-    Chosen,
     Project,
+    SelectedStack,
     Services,
     Timeout,
     Wait,
@@ -38,7 +38,7 @@ def up(
     ] = None,
     attu: Annotated[bool, Option("--attu", help="Start Attu too, Milvus in a browser.")] = False,
     dry_run: Annotated[
-        bool, Option("--dry-run", help="Only say what would be started, and with what.")
+        bool, Option("--dry-run", help="Only show what would be started, and with what.")
     ] = False,
     project: Project = None,
 ) -> None:
@@ -54,18 +54,18 @@ def up(
 
     if gpu is not None:
         stack.values[GPUS] = (stack.values.get(GPUS) or "all") if gpu else ""
-    wanted = selected_services(stack.values, services or [], attu=attu)
-    checks = preflight.all_checks(stack.project, stack.values, wanted)
+    selected = selected_services(stack.values, services or [], attu=attu)
+    checks = preflight.all_checks(stack.project, stack.values, selected)
     if dry_run:
-        _show_plan(state, stack, wanted, checks)
+        _show_plan(state, stack, selected, checks)
         return
-    _build_or_refuse(state, stack, wanted, checks, build=build)
+    _build_or_refuse(state, stack, selected, checks, build=build)
     _warn(state, stack, checks)
-    _start(state, stack, wanted, wait=wait, timeout=timeout, pull=pull)
+    _start(state, stack, selected, wait=wait, timeout=timeout, pull=pull)
 
 
 def _show_plan(
-    state: State, stack: Chosen, wanted: list[StackService], checks: list[Check]
+    state: State, stack: SelectedStack, selected: list[StackService], checks: list[Check]
 ) -> None:
     from clipstack.output import stack_views
     from clipstack.stack import preflight
@@ -73,8 +73,8 @@ def _show_plan(
 
     failed = preflight.failures(checks)
     if any(check.name in ("Docker", "Compose") for check in failed):
-        raise _in_the_way(failed)
-    state.out.show(stack_views.planned(plan(stack.project, stack.values, wanted, checks)))
+        raise _preflight_error(failed)
+    state.out.show(stack_views.planned(plan(stack.project, stack.values, selected, checks)))
     _warn(state, stack, checks)
     for check in failed:
         state.out.warn(f"{check.message}. Fix: {check.fix}")
@@ -83,19 +83,24 @@ def _show_plan(
 
 
 def _build_or_refuse(
-    state: State, stack: Chosen, wanted: list[StackService], checks: list[Check], *, build: bool
+    state: State,
+    stack: SelectedStack,
+    selected: list[StackService],
+    checks: list[Check],
+    *,
+    build: bool,
 ) -> None:
-    """Go on when nothing is in the way; a missing image of the encoder may be built now."""
+    """Refuse to start if a check failed. A missing image of the encoder may be built now."""
     from clipstack.cli.build import make
     from clipstack.stack import preflight
 
     tag = stack.values["CLIPSTACK_BENTOML_IMAGE"]
-    made_here = any(preflight.is_built_locally(one, stack.values) for one in wanted)
+    built_locally = any(preflight.is_built_locally(each, stack.values) for each in selected)
     failed = preflight.failures(checks)
-    absent = [check for check in failed if made_here and check.name == f"image {tag}"]
+    absent = [check for check in failed if built_locally and check.name == f"image {tag}"]
     if len(failed) > len(absent):
-        raise _in_the_way(failed)
-    if build and made_here:
+        raise _preflight_error(failed)
+    if build and built_locally:
         make(state, {}, tag=tag)
     elif absent:
         try:
@@ -103,11 +108,11 @@ def _build_or_refuse(
         except ClipstackError as error:
             if error.code != ExitCode.CONFIRMATION:
                 raise
-            raise _in_the_way(absent) from None
+            raise _preflight_error(absent) from None
         make(state, {}, tag=tag)
 
 
-def _in_the_way(failed: list[Check]) -> ClipstackError:
+def _preflight_error(failed: list[Check]) -> ClipstackError:
     if len(failed) == 1:
         fix = failed[0].fix
         return PrerequisiteError(
@@ -119,7 +124,7 @@ def _in_the_way(failed: list[Check]) -> ClipstackError:
     )
 
 
-def _warn(state: State, stack: Chosen, checks: list[Check]) -> None:
+def _warn(state: State, stack: SelectedStack, checks: list[Check]) -> None:
     from clipstack.stack.check import Level
 
     for check in checks:
@@ -141,14 +146,14 @@ def _warn(state: State, stack: Chosen, checks: list[Check]) -> None:
         )
 
 
-def _asks_for_password(stack: Chosen) -> bool:
+def _asks_for_password(stack: SelectedStack) -> bool:
     return stack.values.get("CLIPSTACK_MILVUS_AUTHORIZATION") == "true"
 
 
 def _start(
     state: State,
-    stack: Chosen,
-    wanted: list[StackService],
+    stack: SelectedStack,
+    selected: list[StackService],
     *,
     wait: bool,
     timeout: float,
@@ -162,13 +167,13 @@ def _start(
         timeout, wait, pull, stack.settings.milvus_token, stack.settings.collection
     )
     with StackProgress(state.out) as progress:
-        made = lifecycle.up(stack.project, stack.values, wanted, progress, options)
-    state.out.show(stack_views.started(made))
-    ready = all(one.is_ready for one in made.services)
-    _say(state, stack, made.changed, made.seconds, ready)
-    if not stack.is_usual:
+        result = lifecycle.up(stack.project, stack.values, selected, progress, options)
+    state.out.show(stack_views.started(result))
+    ready = all(service.is_ready for service in result.services)
+    _note_outcome(state, stack, result.changed, result.seconds, ready)
+    if not stack.is_default:
         state.out.hint(f"Set CLIPSTACK_PROJECT={stack.project} for commands that are to use it.")
-    elif any(one.name == "milvus" for one in wanted) and lifecycle.make_current():
+    elif any(service.name == "milvus" for service in selected) and lifecycle.make_current():
         state.out.note("`stack` is the target of the next commands now.")
     if ready:
         state.out.hint("Next: `clipstack import FOLDER`, then `clipstack search dog`.")
@@ -176,7 +181,9 @@ def _start(
         state.out.hint("`clipstack status` says how far it is.")
 
 
-def _say(state: State, stack: Chosen, changed: bool, seconds: float, ready: bool) -> None:
+def _note_outcome(
+    state: State, stack: SelectedStack, changed: bool, seconds: float, ready: bool
+) -> None:
     if not ready:
         state.out.note(f"The stack {stack.project} is starting.")
     elif changed:

@@ -324,7 +324,7 @@ FILTERS = (
     Filter(
         "tag",
         "TAG",
-        "have this tag, from `clipstack tag`, or keyword. Again for one more.",
+        "have this tag, from `clipstack tag`, or keyword; or several.",
         Control("Tags", "beach, family", section="long"),
         _label,
         lambda label: (_contains("labels", (label,)),),

@@ -19,6 +19,9 @@ from clipstack.settings import Settings
 if TYPE_CHECKING:
     from clipstack.encoders.base import Encoder
 
+_LINGER_SECONDS = 0.25
+"""A service that has not answered at the end is given that long before it is reported."""
+
 
 class QueryEncoder:
     """The model of a collection, for any number of queries.
@@ -50,7 +53,7 @@ class QueryEncoder:
         self._info = info
         self._future: Future[tuple[Encoder, list[Encoded]]] | None = None
         if first is None or any(each.needs_model for each in first):
-            if not is_guess:
+            if not is_guess and not settings.encoder_urls:
                 with contextlib.suppress(ClipstackError):  # `_loaded` tries again, and raises it
                     self._encoder = self._load(info, download=False)
             self._future = Future()
@@ -108,8 +111,16 @@ class QueryEncoder:
         try:
             self._encoder, vectors = future.result()
         except ClipstackError:  # `_loaded` tries again, and raises it
+            if self._settings.encoder_urls:  # they had the time that the user gives them
+                raise
             return []
         return vectors
+
+    def close(self) -> None:
+        """Close the connections to encoder services, and report those that were left out."""
+        close = getattr(self._encoder, "close", None)
+        if close:
+            close(linger=_LINGER_SECONDS)
 
     def _loaded(self, info: CollectionInfo) -> Encoder:
         if self._encoder is None:

@@ -117,6 +117,7 @@ def open_searcher(
         encoder = encoder or new_encoder(collection.info)
         collection.prepare()
         yield Searcher(settings, collection, encoder, events=events)
+        encoder.close()
 
 
 class Searcher:

@@ -36,13 +36,15 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, seconds: float = SECONDS) -> 
         seconds: limit for everything, redirects included.
 
     Raises:
-        UsageError: it is no http or https URL.
+        UsageError: it is no http or https URL, or the environment names a proxy that can't be used.
         UnreachableError: the server does not answer, or not in time.
         NotFoundError: there is nothing at the URL.
         ImageError: EMPTY, TOO_LARGE, or UNSUPPORTED: a web page.
         ClipstackError: the server refuses, or redirects too often.
     """
     import httpx
+
+    from clipstack import http_client
 
     name = without_secret(url)
     # A response that is not compressed can't grow in memory.
@@ -51,7 +53,7 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, seconds: float = SECONDS) -> 
     timeout = min(_SILENCE_SECONDS, seconds)
     try:
         with (
-            httpx.Client(timeout=timeout, max_redirects=MAX_REDIRECTS) as client,
+            http_client.new_client(timeout=timeout, max_redirects=MAX_REDIRECTS) as client,
             client.stream("GET", url, headers=headers, follow_redirects=True) as response,
         ):
             _check(response, name)

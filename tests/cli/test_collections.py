@@ -124,7 +124,7 @@ def test_nothing_to_load_or_release(cli: Cli, imported: Path) -> None:
 def test_compaction_gives_space_back(cli: Cli, many: Path) -> None:
     assert cli("import", many, "-m", "shapes").code == 0
     idle = cli("collections", "compact", "images")
-    assert "nothing to give back" in idle.err
+    assert "nothing to free" in idle.err
     for picture in many.iterdir():  # the same bytes, but every row is written again
         os.utime(picture, ns=(1, 1))
     assert cli("import", many, mode="json").json["counts"]["unchanged"] == MANY
