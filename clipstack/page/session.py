@@ -111,7 +111,7 @@ class SearchSession:
             is_connected: whether the client still waits.
 
         Raises:
-            ClipstackError: as `clipstack.search.search`.
+            ClipstackError: as `clipstack.search.searcher.search`.
         """
         read_query = partial(read_inputs, parsed.query, parsed.limit, self.settings)
         inputs = await _run_in(self._lookup_executor, read_query)
