@@ -1,6 +1,6 @@
-"""Pictures and a model in, what each stage of an import can do on this machine out."""
+"""What each stage of an import can do on this machine."""
 
-from clipstack.bench.report import BenchReport, Search, Sort, Stage
-from clipstack.bench.stages import Request, run
+from clipstack.bench.report import BenchReport, SearchTiming, Stage, StageKind
+from clipstack.bench.stages import BenchRequest, run
 
-__all__ = ["BenchReport", "Request", "Search", "Sort", "Stage", "run"]
+__all__ = ["BenchReport", "BenchRequest", "SearchTiming", "Stage", "StageKind", "run"]

@@ -1,4 +1,4 @@
-"""A model's export in, its arithmetic per picture and what this CPU's matrix product allows out.
+"""The arithmetic of a model's image tower, and what this CPU's matrix product allows of it.
 
 The floating-point operations are counted from the graph of the image tower: a product of
 [m, k] by [k, n] is 2 m k n operations, a convolution 2 operations per weight and place of its
@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from clipstack.bench.report import ComputeLimit
 from clipstack.encoders.openvino.runtime import HINTS, compile_properties
 
 PRECISIONS = tuple(HINTS)
@@ -39,38 +39,22 @@ class Product(NamedTuple):
         return 2 * self.rows * self.inner * self.columns * self.times
 
 
-@dataclass(frozen=True, slots=True)
-class ComputeLimit:
-    """What a machine allows.
-
-    Attributes:
-        precision: "bf16" or "fp32".
-        operations: floating-point operations of one picture.
-        per_second: floating-point operations this machine's matrix product does in a second.
-    """
-
-    precision: str
-    operations: int
-    per_second: float
-
-    @property
-    def pictures(self) -> float:
-        """Pictures a second that can't be exceeded."""
-        return self.per_second / self.operations
-
-
 def products(graph: Path, height: int, width: int) -> list[Product]:
     """The products in a tower's graph for one picture of `height` x `width` pixels, in order."""
     import openvino
 
     model = openvino.Core().read_model(graph)
     model.reshape({model.input(0): [1, height, width, 3]})
-    return [found for operation in model.get_ordered_ops() for found in _products_of(operation)]
+    return [product for operation in model.get_ordered_ops() for product in _products_of(operation)]
 
 
 def operations(graph: Path, height: int, width: int) -> int:
     """Floating-point operations of one picture."""
-    return sum(product.operations for product in products(graph, height, width))
+    return _operations(products(graph, height, width))
+
+
+def _operations(products: Iterable[Product]) -> int:
+    return sum(product.operations for product in products)
 
 
 def measure(
@@ -85,8 +69,8 @@ def measure(
     """
     import openvino
 
-    found = products(graph, height, width)
-    parts = Counter(_parts([one for one in found if one.weights], batch))
+    tower_products = products(graph, height, width)
+    parts = Counter(_parts([product for product in tower_products if product.weights], batch))
     core = openvino.Core()
     ready = {part: _compiled(core, part, precision) for part in parts}
     best = dict.fromkeys(parts, float("inf"))
@@ -98,9 +82,9 @@ def measure(
             started = time.perf_counter()
             infer()
             best[part] = min(best[part], time.perf_counter() - started)
-    done = sum(times * sum(one.operations for one in part) for part, times in parts.items())
+    done = sum(times * _operations(part) for part, times in parts.items())
     needed = sum(times * best[part] for part, times in parts.items())
-    return ComputeLimit(precision, sum(one.operations for one in found), done / needed)
+    return ComputeLimit(precision, _operations(tower_products), done / needed)
 
 
 def _products_of(operation: Any) -> Iterator[Product]:
@@ -148,23 +132,26 @@ def _size(shape: list[int]) -> int:
 Part: TypeAlias = tuple[Product, ...]
 
 
-def _parts(found: Sequence[Product], batch: int) -> list[Part]:
-    """The products in parts that can be done as one chain, each fed by the one before; a part ends
-    where its first product comes again, so that the layers of a tower become equal parts."""
+def _parts(tower_products: Sequence[Product], batch: int) -> list[Part]:
+    """The products in chains, in which each reads what the one before gives.
+
+    A chain ends where its first product comes again, so that the layers of a tower become equal
+    chains, each of which is measured once.
+    """
     parts: list[list[Product]] = []
-    for one in (product._replace(rows=product.rows * batch) for product in found):
+    for product in (product._replace(rows=product.rows * batch) for product in tower_products):
         part = parts[-1] if parts else []
-        fits = part and (part[-1].rows, part[-1].columns) == (one.rows, one.inner)
-        again = part and one == part[0] and len(set(part)) > 1
+        fits = part and (part[-1].rows, part[-1].columns) == (product.rows, product.inner)
+        again = part and product == part[0] and len(set(part)) > 1
         if fits and not again:
-            part.append(one)
+            part.append(product)
         else:
-            parts.append([one])
+            parts.append([product])
     return [tuple(part) for part in parts]
 
 
 def _compiled(core: Any, part: Part, precision: str) -> Callable[[], object]:
-    """What does the products of a part once, already warm."""
+    """A function that computes the products of a part once, already warmed up."""
     import numpy as np
     import openvino
     from openvino import opset13
@@ -172,9 +159,9 @@ def _compiled(core: Any, part: Part, precision: str) -> Callable[[], object]:
     random = np.random.default_rng(0)
     start = opset13.parameter([part[0].rows, part[0].inner], np.float32)
     node = start
-    for one in part:
-        values = random.standard_normal((one.inner, one.columns), np.float32)
-        weights = opset13.constant(values / np.float32(one.inner**0.5))
+    for product in part:
+        values = random.standard_normal((product.inner, product.columns), np.float32)
+        weights = opset13.constant(values / np.float32(product.inner**0.5))
         node = opset13.matmul(node, weights, False, False)
     compiled = core.compile_model(
         openvino.Model([node], [start]), "CPU", compile_properties(precision)

@@ -1,4 +1,4 @@
-"""How fast made-up rows go into a throw-away database, and are searched there."""
+"""How fast random rows are written to a temporary database and searched there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipstack.bench.report import Search, Sort, Stage
+from clipstack.bench.report import SearchTiming, Stage, StageKind
 from clipstack.events import Events
 from clipstack.index.base import Collection
 from clipstack.index.connect import connect
@@ -29,38 +29,38 @@ _AT_ONCE = 1000
 
 def measure(
     model: ModelInfo, batch: int, seconds: float, events: Events
-) -> tuple[Stage, list[Search], list[str]]:
-    """Write and search made-up rows of the model's dimension for about `seconds`.
+) -> tuple[Stage, list[SearchTiming], list[str]]:
+    """Write and search random rows of the model's dimension for about `seconds`.
 
     Args:
         batch: rows written at once, as an import would.
 
     Returns:
-        The stage, the searches, and which sizes there was no time for.
+        The stage, the searches, and the sizes that there was no time for.
     """
     started = time.perf_counter()
-    with _throw_away_collection(model) as collection:
+    with _temporary_collection(model) as collection:
         rows = _Rows(model.dimension)
         events.note("Writing rows into a throw-away file")
         stage = _write(collection, rows, batch, seconds * 0.1)
-        found: list[Search] = []
+        searches: list[SearchTiming] = []
         for number, size in enumerate(SIZES):
             left = seconds - (time.perf_counter() - started)
             if not _fill(collection, rows, size, left * 0.9, must=number == 0):
                 reason = "the time ran out; give it more with --seconds"
                 return (
                     stage,
-                    found,
+                    searches,
                     [f"search of {rest:,} rows: {reason}" for rest in SIZES[number:]],
                 )
             events.note(f"Searching {size:,} rows")
             left = seconds - (time.perf_counter() - started)
-            found.append(Search(size, _search(collection, rows, max(0.0, left) * 0.15)))
-        return stage, found, []
+            searches.append(SearchTiming(size, _search(collection, rows, max(0.0, left) * 0.15)))
+        return stage, searches, []
 
 
 class _Rows:
-    """Rows that were made up, one after another."""
+    """Rows with random vectors."""
 
     def __init__(self, dimension: int) -> None:
         import numpy as np
@@ -71,15 +71,15 @@ class _Rows:
 
     def take(self, count: int) -> list[Row]:
         vectors = self.vectors(count)
-        made = []
+        rows = []
         for vector in vectors:
             path = f"/pictures/of/someone/{self.written:08d}.jpg"
             digest = f"{self.written:032x}"
             self.written += 1
-            made.append(
+            rows.append(
                 Row(row_id(path), path, digest, 1, 1, 1, 1, "JPEG", 0, 0, vector),
             )
-        return made
+        return rows
 
     def vectors(self, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         import numpy as np
@@ -88,7 +88,7 @@ class _Rows:
 
 
 @contextlib.contextmanager
-def _throw_away_collection(model: ModelInfo) -> Iterator[Collection]:
+def _temporary_collection(model: ModelInfo) -> Iterator[Collection]:
     """A collection in a database of its own, deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="clipstack-bench-") as folder:
         settings = Settings(database=Path(folder) / "bench.db")
@@ -100,19 +100,19 @@ def _throw_away_collection(model: ModelInfo) -> Iterator[Collection]:
 def _write(collection: Collection, rows: _Rows, batch: int, seconds: float) -> Stage:
     busy = 0.0
     while busy < seconds or not rows.written:
-        some = rows.take(batch)
+        batch_rows = rows.take(batch)
         started = time.perf_counter()
-        collection.upsert(some, new=True)
+        collection.upsert(batch_rows, new=True)
         busy += time.perf_counter() - started
-    return Stage(Sort.WRITE, "embedded, one core", rows.written / busy)
+    return Stage(StageKind.WRITE, "embedded, one core", rows.written / busy)
 
 
 def _fill(collection: Collection, rows: _Rows, size: int, seconds: float, *, must: bool) -> bool:
     """Write up to `size` rows; False if that would take more than `seconds`, by the pace so far."""
     started, before = time.perf_counter(), rows.written
     while rows.written < size:
-        some = rows.take(min(_AT_ONCE, size - rows.written))
-        collection.upsert(some, new=True)
+        batch = rows.take(min(_AT_ONCE, size - rows.written))
+        collection.upsert(batch, new=True)
         elapsed = time.perf_counter() - started
         pace = elapsed / (rows.written - before)
         if not must and elapsed + pace * (size - rows.written) > seconds:

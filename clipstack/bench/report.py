@@ -1,4 +1,4 @@
-"""Rates of the stages in, what an import can be expected to do and what holds it back out.
+"""Rates of the stages in; what an import can be expected to do and what holds it back out.
 
 The model. Decoding, encoding on the CPU and writing all want the same cores, so while they run
 side by side a picture costs the sum of what it costs each of them alone:
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Sort(StrEnum):
+class StageKind(StrEnum):
     """The stages of an import."""
 
     READ = "read"
@@ -35,13 +35,13 @@ class Stage:
     Attributes:
         what: with what it was done, such as "openvino bf16".
         per_second: pictures a second.
-        used: this is what an import would use; of several engines one is.
-        on_cores: it keeps this machine's cores busy; not so on a GPU.
-        best: of an encoder, pictures a second of its fastest batch, to be compared with the limit,
-            which is measured the same way; `per_second` is all of them.
+        used: whether an import would use it; true for one of several engines.
+        on_cores: whether it keeps this machine's cores busy; a GPU does not.
+        best: of an encoder, pictures a second of its fastest batch, to compare with the limit,
+            which is measured the same way; `per_second` counts all batches.
     """
 
-    sort: Sort
+    kind: StageKind
     what: str
     per_second: float
     used: bool = True
@@ -50,33 +50,41 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """Searches among made-up vectors: rows there, and the median time of one in seconds."""
+class SearchTiming:
+    """Searches among random vectors: how many rows, and the median seconds of a search."""
 
     rows: int
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
+class ComputeLimit:
     """What this machine's matrix product allows for the model's image tower.
 
     Attributes:
+        precision: "bf16" or "fp32".
         operations: floating-point operations of one picture.
         per_second: floating-point operations a second, measured in `precision`.
-        pictures: pictures a second that can't be exceeded.
     """
 
-    what: str
     precision: str
     operations: int
     per_second: float
-    pictures: float
+
+    @property
+    def what(self) -> str:
+        """What was measured."""
+        return f"matrix product in {self.precision}"
+
+    @property
+    def pictures(self) -> float:
+        """Pictures a second that can't be exceeded."""
+        return self.per_second / self.operations
 
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """All that was measured.
+    """What was measured.
 
     Attributes:
         folder: where the pictures came from, "" for drawn ones.
@@ -93,42 +101,44 @@ class BenchReport:
     megapixels: float
     kilobytes: float
     stages: Sequence[Stage]
-    searches: Sequence[Search]
-    limit: Ceiling | None = None
+    searches: Sequence[SearchTiming]
+    limit: ComputeLimit | None = None
     left_out: Sequence[str] = field(default_factory=tuple)
 
-    def used(self, sort: Sort) -> Stage:
-        """The stage of that sort that an import would use."""
-        return next(stage for stage in self.stages if stage.sort is sort and stage.used)
+    def used(self, kind: StageKind) -> Stage:
+        """The stage of that kind that an import would use."""
+        return next(stage for stage in self.stages if stage.kind is kind and stage.used)
 
     @property
     def reached(self) -> float | None:
         """The part of the limit that the encoder gets to in its fastest batch; None without one."""
-        return self.used(Sort.ENCODE).best / self.limit.pictures if self.limit else None
+        return self.used(StageKind.ENCODE).best / self.limit.pictures if self.limit else None
 
     @property
-    def shares(self) -> dict[Sort, float]:
+    def shares(self) -> dict[StageKind, float]:
         """The part of a picture's time that each stage takes, 0 to 1; of stages that overlap with
         the others, what they would take alone, so the sum may exceed 1."""
-        whole = 1 / self.expected
-        return {sort: min(1.0, cost / whole) for sort, cost in self._costs().items()}
+        seconds = 1 / self.expected
+        return {kind: min(1.0, cost / seconds) for kind, cost in self._costs().items()}
 
     @property
     def expected(self) -> float:
         """Pictures a second that an import of such pictures should do; see the module."""
         costs = self._costs()
-        apart = [Sort.READ] + ([] if self.used(Sort.ENCODE).on_cores else [Sort.ENCODE])
-        together = sum(cost for sort, cost in costs.items() if sort not in apart)
-        return 1 / max(together, *(costs[sort] for sort in apart))
+        apart = [StageKind.READ]
+        if not self.used(StageKind.ENCODE).on_cores:
+            apart.append(StageKind.ENCODE)
+        together = sum(cost for kind, cost in costs.items() if kind not in apart)
+        return 1 / max(together, *(costs[kind] for kind in apart))
 
     @property
-    def holds_back(self) -> Sort:
+    def holds_back(self) -> StageKind:
         """The stage that takes most of a picture's time."""
         shares = self.shares
-        return max(shares, key=lambda sort: shares[sort])
+        return max(shares, key=lambda kind: shares[kind])
 
-    def _costs(self) -> dict[Sort, float]:
+    def _costs(self) -> dict[StageKind, float]:
         """Seconds a picture costs each stage, with all cores at its service."""
-        costs = {sort: 1 / self.used(sort).per_second for sort in Sort}
-        costs[Sort.WRITE] /= self.cores
+        costs = {kind: 1 / self.used(kind).per_second for kind in StageKind}
+        costs[StageKind.WRITE] /= self.cores
         return costs

@@ -1,7 +1,7 @@
-"""Every stage of an import of a folder, measured alone and in turn.
+"""Measurements of every stage of an import, each alone and in turn.
 
-The time is divided between the stages; preparing a model for the first time and loading it come on
-top. Nothing of what is made here is kept but the model's export, which an import would make too.
+The time is divided between the stages; exporting a model for the first time and loading it come on
+top. Nothing is kept but the model's export, which an import would make too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipstack import encoders
 from clipstack.bench import compute_limit, index_throughput
-from clipstack.bench.report import BenchReport, Ceiling, Sort, Stage
+from clipstack.bench.report import BenchReport, ComputeLimit, Stage, StageKind
 from clipstack.encoders import choice
 from clipstack.encoders.cpu import available_cores
 from clipstack.encoders.openvino import export
@@ -41,7 +41,7 @@ _IMAGES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class BenchRequest:
     """What to measure.
 
     Attributes:
@@ -58,13 +58,13 @@ class Request:
 def run(
     settings: Settings,
     model: ModelInfo,
-    request: Request,
+    request: BenchRequest,
     events: Events = SILENT,
 ) -> BenchReport:
     """Measure every stage.
 
     Args:
-        events: told what is being done.
+        events: reports what is being measured.
 
     Raises:
         UsageError: there is no picture in the folder, or none that can be read.
@@ -78,7 +78,7 @@ def run(
         read, data = _read(pool, files, limits)
         decoded, pictures = _decode(pool, data, model, limits, request.seconds * 0.12)
     encoded, left_out = _encode(settings, model, request, pictures, batch, events)
-    ceiling = _ceiling(model, encoded, batch, request.seconds * 0.08, events)
+    limit = _compute_limit(model, encoded, batch, request.seconds * 0.08, events)
     written, searches, unsearched = index_throughput.measure(
         model, settings.batch_size, request.seconds * 0.5, events
     )
@@ -89,11 +89,11 @@ def run(
         folder=str(request.folder or ""),
         pictures=count,
         failed=len(files) - count,
-        megapixels=sum(one.width * one.height for one in pictures) / count / 1e6,
+        megapixels=sum(picture.width * picture.height for picture in pictures) / count / 1e6,
         kilobytes=sum(map(len, data)) / len(data) / 1e3,
         stages=[read, decoded, *encoded, written],
         searches=searches,
-        limit=ceiling,
+        limit=limit,
         left_out=[*left_out, *unsearched],
     )
 
@@ -102,18 +102,18 @@ def run(
 def _pictures(folder: Path | None, events: Events) -> Iterator[list[str]]:
     """Paths of a sample of the folder's pictures, or of drawn ones that are removed at the end."""
     if folder is not None:
-        found = [file.path for file in islice(scan([folder]), _SCANNED)]
-        if not found:
+        candidates = [file.path for file in islice(scan([folder]), _SCANNED)]
+        if not candidates:
             raise UsageError(f"there is no picture in {folder}")
-        yield random.Random(0).sample(found, min(len(found), _SAMPLED))
+        yield random.Random(0).sample(candidates, min(len(candidates), _SAMPLED))
         return
     from clipstack.scenes import demo_scenes
 
-    with tempfile.TemporaryDirectory(prefix="clipstack-bench-") as made:
+    with tempfile.TemporaryDirectory(prefix="clipstack-bench-") as temporary:
         events.note(f"Drawing {_DRAWN} scenes of {_DRAWN_EDGE} x {_DRAWN_EDGE} pixels")
         paths = []
         for scene in demo_scenes(_DRAWN):
-            path = Path(made) / f"{scene.name}.jpg"
+            path = Path(temporary) / f"{scene.name}.jpg"
             scene.draw(random.Random(scene.name), _DRAWN_EDGE).save(path, quality=90)
             paths.append(str(path))
         yield paths
@@ -132,19 +132,20 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 def _read(
     pool: ThreadPoolExecutor, files: Sequence[str], limits: Limits
 ) -> tuple[Stage, list[bytes]]:
-    """Once, as a second time would come from memory."""
+    """Read files once: a second time they would come from memory."""
     started = time.perf_counter()
-    found, size = [], 0
+    contents, size = [], 0
     for data in pool.map(partial(_attempt, read_file, limits=limits), files):
         if data is not None:
-            found.append(data)
+            contents.append(data)
             size += len(data)
         if size > _SAMPLED_BYTES:
             break
     seconds = time.perf_counter() - started
-    if not found:
+    if not contents:
         raise UsageError("none of the pictures can be read")
-    return Stage(Sort.READ, f"{format_bytes(size / seconds)}/s", len(found) / seconds), found
+    stage = Stage(StageKind.READ, f"{format_bytes(size / seconds)}/s", len(contents) / seconds)
+    return stage, contents
 
 
 def _decode(
@@ -154,18 +155,18 @@ def _decode(
     limits: Limits,
     seconds: float,
 ) -> tuple[Stage, list[Picture]]:
-    """Again and again until the time is over, but once at least."""
-    one = partial(_attempt, partial(decode, geometry=model.geometry), limits=limits)
+    """Decode again and again until the time is over, but once at least."""
+    decode_one = partial(_attempt, partial(decode, geometry=model.geometry), limits=limits)
     started = time.perf_counter()
-    pictures = [picture for picture in pool.map(one, data) if picture is not None]
+    pictures = [picture for picture in pool.map(decode_one, data) if picture is not None]
     done = len(data)
     while time.perf_counter() - started < seconds:
-        some = data[: max(2 * available_cores(), len(data) // 4)]
-        done += len(list(pool.map(one, some)))
+        part = data[: max(2 * available_cores(), len(data) // 4)]
+        done += len(list(pool.map(decode_one, part)))
     elapsed = time.perf_counter() - started
     if not pictures:
         raise UsageError("none of the pictures can be decoded")
-    return Stage(Sort.DECODE, f"{os.cpu_count()} threads", done / elapsed), pictures
+    return Stage(StageKind.DECODE, f"{os.cpu_count()} threads", done / elapsed), pictures
 
 
 def _attempt(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -178,7 +179,7 @@ def _attempt(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
 def _encode(
     settings: Settings,
     model: ModelInfo,
-    request: Request,
+    request: BenchRequest,
     pictures: Sequence[Picture],
     batch: int,
     events: Events,
@@ -187,10 +188,10 @@ def _encode(
     import numpy as np
 
     pixels = np.stack([pictures[at % len(pictures)].pixels for at in range(batch)])
-    wanted = _engines(settings, request.all)
+    engines = _engines(settings, request.all)
     stages: list[Stage] = []
     left_out: list[str] = []
-    for engine, device, precision in wanted:
+    for engine, device, precision in engines:
         name = f"{engine} {precision}"
         if name in {stage.what for stage in stages}:
             continue
@@ -203,7 +204,7 @@ def _encode(
             if name in {stage.what for stage in stages}:
                 continue
             events.note(f"Encoding with {name}")
-            rate, best = _rate(encoder, pixels, request.seconds * 0.3 / len(wanted))
+            rate, best = _rate(encoder, pixels, request.seconds * 0.3 / len(engines))
         except PrerequisiteError as error:
             if not stages:
                 raise
@@ -211,7 +212,7 @@ def _encode(
             continue
         on_cores = str(getattr(encoder, "device", "cpu")) == "cpu"
         used = not stages
-        stages.append(Stage(Sort.ENCODE, name, rate, used=used, on_cores=on_cores, best=best))
+        stages.append(Stage(StageKind.ENCODE, name, rate, used=used, on_cores=on_cores, best=best))
         del encoder
     return stages, left_out
 
@@ -219,18 +220,18 @@ def _encode(
 def _engines(settings: Settings, everything: bool) -> list[tuple[str, str, str]]:
     """(engine, device, precision) to measure, that of an import first."""
     engine = choice.choose(settings.engine, settings.device)
-    found = [(engine, settings.device, settings.precision)]
+    engines = [(engine, settings.device, settings.precision)]
     if choice.has_openvino():
         from clipstack.encoders.openvino.encoder import PRECISIONS
 
-        known = [name for name in PRECISIONS if name != "auto"]
-        wanted = [name for name in known if everything or name in compute_limit.PRECISIONS]
-        found += [("openvino", "cpu", name) for name in wanted]
+        precisions = [name for name in PRECISIONS if name != "auto"]
+        chosen = [name for name in precisions if everything or name in compute_limit.PRECISIONS]
+        engines += [("openvino", "cpu", name) for name in chosen]
     if choice.has_gpu():
-        found.append(("torch", "auto", "auto"))
+        engines.append(("torch", "auto", "auto"))
     if everything or engine == "torch":
-        found.append(("torch", "cpu", "fp32"))
-    return list(dict.fromkeys(found))
+        engines.append(("torch", "cpu", "fp32"))
+    return list(dict.fromkeys(engines))
 
 
 def _rate(encoder: LocalEncoder, pixels: Any, seconds: float) -> tuple[float, float]:
@@ -245,26 +246,19 @@ def _rate(encoder: LocalEncoder, pixels: Any, seconds: float) -> tuple[float, fl
     return len(pixels) * len(times) / sum(times), len(pixels) / min(times)
 
 
-def _ceiling(
+def _compute_limit(
     model: ModelInfo,
     encoded: Sequence[Stage],
     batch: int,
     seconds: float,
     events: Events,
-) -> Ceiling | None:
+) -> ComputeLimit | None:
     """What the matrix product of the cores allows, in the precision an import would use."""
     engine, _, precision = encoded[0].what.partition(" ")
     if engine != "openvino" or precision not in compute_limit.PRECISIONS:
         return None
     events.note(f"Measuring what this machine's matrix product allows in {precision}")
     graph = export.ensure_export(model) / export.IMAGES
-    found = compute_limit.measure(
+    return compute_limit.measure(
         graph, *model.geometry.shape, precision=precision, batch=batch, seconds=seconds
-    )
-    return Ceiling(
-        f"matrix product in {precision}",
-        precision,
-        found.operations,
-        found.per_second,
-        found.pictures,
     )

@@ -1,7 +1,8 @@
-"""Pixels or text in, embeddings out."""
+"""Encoders: pixels or text in, embeddings out."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from clipstack.events import SILENT, Events
@@ -24,18 +25,18 @@ def load(
     """Load a model into an engine of this process; heavy imports happen here.
 
     Args:
-        model: a name as for `models.resolve`, or what `models.describe` returned.
+        model: a name as for `catalog.resolve`, or what `catalog.describe` returned.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device such as "cuda:1".
         engine: one of ENGINES; "auto" is OpenVINO on x86 CPUs and PyTorch on all else.
         precision: "auto", "fp32", "bf16" (CPUs that have it), "fp16" (CUDA) or "int8" (where
-            one was accepted; see `quantized.py`).
+            one was accepted; see `openvino/int8_store.py`).
         download: for a name, fetch a hub's model that is not in the cache.
         events: reports what takes a while.
 
     Raises:
         PrerequisiteError: the model is missing, incomplete or not a dual encoder; the engine,
-            device or precision is not to be had here.
-        NotFoundError, UsageError: as `models.resolve`.
+            device or precision is not available here.
+        NotFoundError, UsageError: as `catalog.resolve`.
     """
     from clipstack.encoders.choice import choose
     from clipstack.encoders.models.catalog import describe, resolve
@@ -72,6 +73,7 @@ def connect(
     token: str = "",
     *,
     model: ModelInfo | None = None,
+    fingerprint: str = "",
     retry_policy: RetryPolicy | None = None,
 ) -> RemoteEncoder:
     """Running services as an encoder.
@@ -81,22 +83,27 @@ def connect(
         token: the token that they ask for, or "".
         model: the model that they must serve. They answered before, so `retry_policy` applies
             to the first answer too.
-        retry_policy: how long to go on when none of them answers any more.
+        fingerprint: of the model that is preferred where they have different ones.
+        retry_policy: how long to go on when none of them answers.
 
     Raises:
         UsageError, UnreachableError: as `remote.RemoteEncoder`.
-        ClipstackError: they serve another model now.
+        ClipstackError: they have different models, or another now than `model`.
     """
     from clipstack.encoders.remote.encoder import RemoteEncoder
     from clipstack.errors import ClipstackError
 
-    if retry_policy and model:
-        first = retry_policy.seconds
-        encoder = RemoteEncoder(urls, token, retry_policy=retry_policy, first_patience=first)
-    else:
-        encoder = RemoteEncoder(urls, token, retry_policy=retry_policy)
-    if model is not None and encoder.info.fingerprint != model.fingerprint:
-        encoder.close()
+    if model is None:
+        return RemoteEncoder(urls, token, fingerprint=fingerprint, retry_policy=retry_policy)
+    encoder = RemoteEncoder(
+        urls,
+        token,
+        fingerprint=model.fingerprint,
+        retry_policy=retry_policy,
+        first_patience=math.inf,
+    )
+    if encoder.info.fingerprint != model.fingerprint:
+        encoder.close(report=False)
         raise ClipstackError(
             f"the service at {' '.join(urls)} has another model now than when this began",
             hint="Run this command again.",

@@ -1,4 +1,4 @@
-"""Pixels or texts in, vectors out: what every engine promises and what it knows of its model."""
+"""What every encoder promises, and what is known of its model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ModelInfo:
         context_length: tokens of text the model reads; what is beyond is cut off.
         folder: where the model's files lie; an empty path for a service's model.
         quantized_from: for int8 the fingerprint of the model whose image tower was quantised;
-            "" for a model as it is. See `quantized.py`.
+            "" for a model as it is. See `openvino/int8_store.py`.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Encoder(Protocol):
 
 
 class LocalEncoder(Encoder, Protocol):
-    """An engine inside this process, which also tells about itself and about texts.
+    """An encoder inside this process, which also says what it runs on and counts tokens.
 
     Attributes:
         engine: "openvino" or "torch".

@@ -1,4 +1,4 @@
-"""An engine and a device asked for in, the engine that will do out; nothing heavy is imported."""
+"""The engine that encodes on this machine; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ ENGINES = ("auto", "openvino", "torch")
 
 
 def choose(engine: str, device: str) -> str:
-    """ "openvino" or "torch".
+    """Choose "openvino" or "torch".
 
     Args:
-        engine: what was asked for; "auto" is OpenVINO on the CPU of an x86 machine.
+        engine: of the settings; "auto" is OpenVINO on the CPU of an x86 machine.
         device: "auto" takes a GPU where there is one, and only PyTorch runs there.
 
     Raises:
         UsageError: there is no such engine, or it can't run on that device.
-        PrerequisiteError: OpenVINO was asked for and is not here.
+        PrerequisiteError: OpenVINO was asked for and is not installed.
     """
     if engine not in ENGINES:
         raise UsageError(f"{engine!r} is no engine", hint=f"Engines are {', '.join(ENGINES)}.")

@@ -1,4 +1,4 @@
-"""This machine in, the number of cores this process may use out."""
+"""The number of cores this process may use."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def available_cores() -> int:
-    """Cores this process may keep busy: of its affinity, of its control group's quota, and no more
-    than OMP_NUM_THREADS, by which PyTorch goes too.
+    """Cores of this process's affinity, within its control group's quota; OMP_NUM_THREADS, which
+    PyTorch reads too, overrides both.
 
     Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max.
     """

@@ -1,35 +1,59 @@
-"""A module of ours and its arguments in; what it said, run as a process of its own, out."""
+"""Modules of this package that run in a process of their own."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from clipstack import interrupts
+from clipstack.retry import InterruptError
 
 
 def run_module(module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m MODULE ARGUMENTS` with this package, to its end.
 
-    What it imports and the memory that takes are gone then.
+    What it imports, and the memory for it, is released then.
 
     Args:
-        variables: of its environment, on top of ours.
+        variables: environment variables, on top of this process's.
+
+    Raises:
+        InterruptError: a signal has ended it, in a thread that gets no KeyboardInterrupt.
     """
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        stdin=subprocess.DEVNULL,
-        # OpenVINO's converter tells its makers of its use, unless this says that nobody is there.
-        env=os.environ | {"PYTHONPATH": path, "CI": "true"} | variables,
-    )
+    command = [sys.executable, "-m", module, *arguments]
+    with interrupts.starting_child():
+        process = subprocess.Popen(
+            command,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # OpenVINO's converter sends telemetry unless it runs in CI.
+            env=os.environ | {"PYTHONPATH": path, "CI": "true"} | variables,
+            start_new_session=True,
+        )
+        interrupts.add_group(process.pid, signal.SIGTERM)
+    try:
+        out, err = process.communicate()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        interrupts.remove_group(process.pid)
+    if interrupts.received():
+        raise InterruptError
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def last_line(done: subprocess.CompletedProcess[str]) -> str:
+def last_line(process: subprocess.CompletedProcess[str]) -> str:
     """The last line of what it wrote to stderr, or its exit code."""
-    return (done.stderr.strip() or f"it ended with {done.returncode}").splitlines()[-1].strip()
+    return (
+        (process.stderr.strip() or f"it ended with {process.returncode}").splitlines()[-1].strip()
+    )

@@ -1,4 +1,4 @@
-"""What goes into an engine and comes out of it, checked the same way for every engine."""
+"""Checks of what goes into an encoder and comes out of it, the same for every engine."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def check_texts(texts: Sequence[str]) -> None:
 
 
 def replace_surrogates(text: str) -> str:
-    """A lone surrogate (from a broken file name, say) is no text a tokenizer takes."""
+    """The text without lone surrogates (of a broken file name, say), which no tokenizer takes."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def gather(parts: Iterable[NDArray[np.float32]], info: ModelInfo) -> NDArray[np.float32]:
-    """The parts of an answer as one array, float32 [n, dimension].
+    """The parts of a result as one array, float32 [n, dimension].
 
     Raises:
         ClipstackError: a vector is not finite, or the model gave vectors of another length.

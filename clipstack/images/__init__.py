@@ -1,1 +1,1 @@
-"""A picture file in, upright RGB pixels out."""
+"""Picture files to upright RGB pixels."""

@@ -1,7 +1,7 @@
-"""The bytes of a picture in, upright RGB pixels of the model's size out.
+"""Decoding: the bytes of a picture in, upright RGB pixels of the model's size out.
 
-Every limit and every decode error lives here. The kind of a picture is found from its bytes
-only; only the formats of the table are ever opened. Colour profiles are ignored, as they are by
+Every limit and every decoding error is raised here. The format of a picture is found from its bytes
+only, and only the formats of the table are ever opened. Colour profiles are ignored, as they are by
 the image processors of Hugging Face transformers. `decode` may be called from several threads at
 once; a picture that takes much memory waits until no other such picture is being decoded.
 """
@@ -40,7 +40,7 @@ from clipstack.images.resize import Pixels
 
 __all__ = ["Limits", "Picture", "decode", "read_file"]
 
-# What Pillow finds odd in a broken picture is no news for whoever imports a folder.
+# Pillow's warnings about a broken picture are not for people who import a folder.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 pillow_decoders.install()
@@ -53,7 +53,7 @@ _JPEG2000_MAX_TILES = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is refused as too large.
+    """Limits beyond which a picture is refused as too large.
 
     Attributes:
         max_bytes: size of the file.
@@ -81,7 +81,7 @@ class Picture:
         format: the name of its format in the table of formats.
         taken_at: when it was taken by its EXIF data, in seconds since 1970 (UTC where the EXIF
             data give no offset), or 0 when unknown.
-        facts: what else it says of itself; see `metadata.description.facts`.
+        facts: what else the file says of itself; see `metadata.description.facts`.
     """
 
     pixels: Pixels
@@ -99,11 +99,11 @@ def read_file(
     check: Callable[[os.stat_result], None] | None = None,
     flags: int = 0,
 ) -> bytes:
-    """The bytes of a regular file; never waits for a pipe or a device.
+    """Read a regular file; never waits for a pipe or a device.
 
     Args:
-        check: looks at the opened file before it is read, and raises to refuse it.
-        flags: more for `os.open`, such as O_NOFOLLOW.
+        check: called with the status of the opened file before it is read; raises to refuse it.
+        flags: more flags of `os.open`, such as O_NOFOLLOW.
 
     Raises:
         ImageError: EMPTY, TOO_LARGE, PERMISSION, VANISHED or UNREADABLE.
@@ -114,7 +114,7 @@ def read_file(
 
 @contextlib.contextmanager
 def file_errors(path: str) -> Iterator[None]:
-    """What the system says of a file that can't be read, as an ImageError."""
+    """Turn an OSError about a file into an ImageError."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
@@ -158,7 +158,7 @@ def decode(
     *,
     path: str = "",
 ) -> Picture:
-    """Decodes one picture.
+    """Decode one picture.
 
     Args:
         data: a whole file.
@@ -205,11 +205,11 @@ def _reason(error: Exception) -> tuple[Reason, str]:
 
 def _decode(data: bytes, geometry: Geometry | None, limits: Limits) -> Picture:
     kind = _kind(data)
-    with _Gate() as gate:
+    with _Resources() as resources:
         if kind is formats.HDR:
-            return _decode_radiance(data, kind, geometry, limits, gate)
-        _check_before_opening(data, kind, limits, gate)
-        im = gate.enter_context(pillow_images.open_image(data, kind))
+            return _decode_radiance(data, kind, geometry, limits, resources)
+        _check_before_opening(data, kind, limits, resources)
+        im = resources.enter_context(pillow_images.open_image(data, kind))
         width, height = im.size
         # A PNG may hold its EXIF data behind its pixels.
         exif_facts = exif.facts(im) if kind is not formats.PNG else exif.NOTHING
@@ -221,7 +221,7 @@ def _decode(data: bytes, geometry: Geometry | None, limits: Limits) -> Picture:
         needed = memory_estimate.after_opening(
             im, data, kind, width * height, result_bytes=per_pixel
         )
-        gate.claim(needed, len(data), limits)
+        resources.claim(needed, len(data), limits)
         im.load()
         if kind is formats.PNG:
             exif_facts = exif.facts(im)
@@ -246,7 +246,7 @@ def _kind(data: bytes) -> Format:
 
 
 def _check_pixels(size: tuple[int, int], limits: Limits, slow_pixels: int | None = None) -> int:
-    """The pixels of a size that is within the limits."""
+    """The number of pixels of a size, if it is within the limits."""
     pixels = size[0] * size[1]
     limit = min(limits.max_pixels, slow_pixels or limits.max_pixels)
     if pixels > limit:
@@ -255,15 +255,15 @@ def _check_pixels(size: tuple[int, int], limits: Limits, slow_pixels: int | None
     return pixels
 
 
-class _Gate(contextlib.ExitStack):
-    """What one decode holds; only one at a time holds the place for large pictures."""
+class _Resources(contextlib.ExitStack):
+    """The resources of one decode; only one large picture is decoded at a time."""
 
     def __init__(self) -> None:
         super().__init__()
         self._is_large = False
 
     def claim(self, needed: int, file_size: int, limits: Limits) -> None:
-        """Refuses what takes too much memory; a large picture waits here for its turn.
+        """Refuse what takes too much memory; a large picture waits here for its turn.
 
         Args:
             needed: bytes for decoding, without those of the file.
@@ -276,8 +276,8 @@ class _Gate(contextlib.ExitStack):
             self._is_large = True
 
 
-def _check_before_opening(data: bytes, kind: Format, limits: Limits, gate: _Gate) -> None:
-    """Limits for the kinds whose decoders take memory, or much time, when they are opened."""
+def _check_before_opening(data: bytes, kind: Format, limits: Limits, resources: _Resources) -> None:
+    """Check the formats whose decoders take memory, or much time, when they are opened."""
     sizes: list[headers.Size] = []
     if kind is formats.WEBP:
         if headers.webp_is_cut(data):
@@ -303,18 +303,22 @@ def _check_before_opening(data: bytes, kind: Format, limits: Limits, gate: _Gate
         if stream.tiles > _JPEG2000_MAX_TILES or stream.components > 4:
             raise ImageError("", Reason.UNSUPPORTED, "too many tiles or colour planes")
     largest = max((_check_pixels(size, limits) for size in sizes), default=0)
-    gate.claim(memory_estimate.before_opening(kind, largest), len(data), limits)
+    resources.claim(memory_estimate.before_opening(kind, largest), len(data), limits)
 
 
 def _decode_radiance(
-    data: bytes, kind: Format, geometry: Geometry | None, limits: Limits, gate: _Gate
+    data: bytes,
+    kind: Format,
+    geometry: Geometry | None,
+    limits: Limits,
+    resources: _Resources,
 ) -> Picture:
     header = radiance.read_header(data)
     if header is None:
         raise ImageError("", Reason.UNSUPPORTED, "rows that are not stored top to bottom")
     size = header.width, header.height
     count = _check_pixels(size, limits, radiance.SLOW_PIXELS)
-    gate.claim(count * radiance.BYTES_PER_PIXEL, len(data), limits)
+    resources.claim(count * radiance.BYTES_PER_PIXEL, len(data), limits)
     pixels = radiance.decode(data, header)
     if geometry is not None:
         pixels = render.pixels(Image.fromarray(pixels), geometry)

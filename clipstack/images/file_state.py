@@ -1,4 +1,4 @@
-"""What was kept of a file when it was imported in; whether it is still that out."""
+"""Whether a file is still what it was when it was imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FileState(StrEnum):
 
 
 def file_state(path: str, *, size: int, mtime_ns: int, digest: str) -> FileState:
-    """What has become of the file at `path`; read only where its time alone has changed.
+    """The state of an imported file; it is read only where its time alone has changed.
 
     Args:
         size: bytes; mtime_ns: nanoseconds since the epoch.

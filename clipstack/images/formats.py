@@ -1,4 +1,4 @@
-"""The first bytes of a file, or its name, in; its picture format out: the one table of them.
+"""The table of picture formats: the first bytes of a file, or its name, in; its format out.
 
 Scanning, decoding, docs/formats.md and the tests all read this table. It imports nothing heavy.
 """
@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 HEAD = 64
-"""How many bytes of a file `sniff` wants to see."""
+"""How many bytes of a file `sniff` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,12 @@ class Format:
     """One picture format.
 
     Attributes:
-        name: what people call it; stored as the `format` of a picture.
+        name: its usual name; stored as the `format` of a picture.
         extensions: lower-case file name endings, with the dot, the usual one first.
         mime: its MIME type.
         pillow: Pillow's ids for it, in the order to try; empty when Pillow does not open it.
         signatures: alternatives; each is a set of (offset, bytes) that must all be present.
-        note: what of it is read, for docs/formats.md.
+        note: what is read of it, for docs/formats.md.
     """
 
     name: str
@@ -178,7 +178,7 @@ BY_EXTENSION: dict[str, Format] = {ext: f for f in FORMATS for ext in f.extensio
 """Lower-case extension with its dot -> the format it usually holds."""
 
 EXTENSIONS: frozenset[str] = frozenset(BY_EXTENSION)
-"""What scanning takes for a picture."""
+"""The extensions that scanning takes for pictures."""
 
 _UNSUPPORTED: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftypheic", "HEIC"),
@@ -205,13 +205,13 @@ def sniff(head: bytes) -> Format | None:
     Args:
         head: the first `HEAD` bytes of a file, or all of a shorter one.
 
-    TGA has no signature and is never the answer.
+    TGA has no signature and is never returned.
     """
     return next((f for f in FORMATS if f.accepts(head)), None)
 
 
 def describe_unknown(head: bytes) -> str:
-    """What a file that `sniff` does not know may be, in a few words."""
+    """What a file without a known signature may be, in a few words."""
     for offset, magic, name in _UNSUPPORTED:
         if head.startswith(magic, offset):
             return f"{name} is not supported"

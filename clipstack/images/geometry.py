@@ -1,4 +1,4 @@
-"""A model's preprocessing rules in, the shape of the pixels it wants out."""
+"""The shape of the pixels that a model reads, and how a picture gets it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Geometry:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Geometry:
-        """One that was written as JSON, by `dataclasses.asdict`.
+        """The geometry in a JSON object that was made by `dataclasses.asdict`.
 
         Raises:
-            ValueError, TypeError, KeyError, IndexError: it was not.
+            ValueError, TypeError, KeyError, IndexError: the object is not one.
         """
         crop = values["crop"]
         return cls(
@@ -42,7 +42,7 @@ class Geometry:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width) in pixels of what the model reads; for "within", at most."""
+        """(height, width) in pixels of what the model reads; for "within" the most it can be."""
         return self.crop or self.size
 
     def resized(self, height: int, width: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Patterns in, the paths that match them out: `*`, `?`, `[...]` and `**`, hidden files left out."""
+"""Glob patterns in, the paths that match them out: `*`, `?`, `[...]`, `**`; no hidden files."""
 
 # Paths are strings here: millions of them pass.
 # ruff: noqa: PTH116, PTH118, PTH206
@@ -24,7 +24,7 @@ SKIPPED_FOLDERS = frozenset(
 """Folders that photo stations, archives and recycle bins leave between the pictures."""
 
 
-def skipped(name: str) -> bool:
+def is_skipped(name: str) -> bool:
     """Whether an entry of a folder is left out unless it is named."""
     return name.startswith(".") or name in SKIPPED_FOLDERS
 
@@ -61,7 +61,7 @@ def _expand_deeper(
 ) -> Iterator[str]:
     """What the pattern, whose first part is `**`, matches below the entries of a folder."""
     for entry in _entries(base):
-        if skipped(entry.name):
+        if is_skipped(entry.name):
             continue
         if len(parts) == 1 and not _is_folder(entry):
             yield entry.path
@@ -88,11 +88,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _visible(name: str, part: str) -> bool:
-    return not skipped(name) or part.startswith(".") or name == part
+    return not is_skipped(name) or part.startswith(".") or name == part
 
 
 def matches(names: list[str], parts: list[str], recursive: bool) -> bool:
-    """Whether `expand` of a pattern brings a path, or a folder whose scan brings it.
+    """Whether a pattern matches a path, or a folder whose scan finds it.
 
     Args:
         names: the path, split at its slashes.
@@ -100,10 +100,10 @@ def matches(names: list[str], parts: list[str], recursive: bool) -> bool:
         recursive: whether a folder's subfolders are scanned.
     """
     if not parts:
-        return not any(map(skipped, names)) and (recursive or len(names) <= 1)
+        return not any(map(is_skipped, names)) and (recursive or len(names) <= 1)
     if parts[0] == "**":
         return matches(names, parts[1:], recursive) or bool(
-            names and not skipped(names[0]) and matches(names[1:], parts, recursive)
+            names and not is_skipped(names[0]) and matches(names[1:], parts, recursive)
         )
     if not names or not fnmatch.fnmatchcase(names[0], parts[0]):
         return False

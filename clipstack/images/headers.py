@@ -1,7 +1,6 @@
-"""The bytes of a file in, what its header claims about its size out, before a decoder sees it.
+"""What the header of a file claims about its size, read before a decoder opens it.
 
-Some decoders take memory for all pixels as soon as they are opened; what they would take is
-found here first.
+Some decoders take memory for all pixels as soon as they open a file; how much is found first.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 Size = tuple[int, int]
 
-_MOST_PARTS = 200_000
+_MAX_PARTS = 200_000
 
 _PNM_HEADER = 1 << 16
 
@@ -21,19 +20,19 @@ TGA_CUT_OFF = "cut off"
 """The fault of a TGA picture whose header is faultless."""
 
 
-def _one_more(parts: int) -> int:
-    """Counts the parts of a header, so that none takes minutes to read.
+def _count_part(parts: int) -> int:
+    """Count one more part of a header, so that none takes minutes to read.
 
     Raises:
         ValueError: it has more than any program writes.
     """
-    if parts >= _MOST_PARTS:
-        raise ValueError(f"its header has more than {_MOST_PARTS} parts")
+    if parts >= _MAX_PARTS:
+        raise ValueError(f"its header has more than {_MAX_PARTS} parts")
     return parts + 1
 
 
 def check_png_chunks(data: bytes) -> None:
-    """Counts the chunks before the pixels of a PNG. Source: ISO/IEC 15948, 5.3.
+    """Count the chunks before the pixels of a PNG. Source: ISO/IEC 15948, 5.3.
 
     Raises:
         ValueError: there are too many.
@@ -42,11 +41,11 @@ def check_png_chunks(data: bytes) -> None:
     chunks = 0
     while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
         at += 12 + int.from_bytes(data[at : at + 4], "big")
-        chunks = _one_more(chunks)
+        chunks = _count_part(chunks)
 
 
 def check_pnm_header(data: bytes) -> None:
-    """Finds the sizes of a PNM near its beginning, before any long comment.
+    """Find the sizes of a PNM near its beginning, before any long comment.
 
     Raises:
         ValueError: they are not there.
@@ -95,9 +94,9 @@ def gif_sizes(data: bytes) -> list[Size]:
             at += 2
             while at < len(data) and data[at]:
                 at += 1 + data[at]
-                steps = _one_more(steps)
+                steps = _count_part(steps)
         at += 1
-        steps = _one_more(steps)
+        steps = _count_part(steps)
     if len(data) >= at + 9:
         left, top, width, height = struct.unpack_from("<4H", data, at + 1)
         sizes.append((left + width, top + height))
@@ -226,7 +225,7 @@ class JpegFrame(NamedTuple):
 
 
 def jpeg_frame(data: bytes) -> JpegFrame:
-    """The frame and first scan of a JPEG; a broken one counts as the dearest kind.
+    """The frame and first scan of a JPEG; a broken one counts as the most expensive kind.
 
     Raises:
         ValueError: it has too many segments.
@@ -235,7 +234,7 @@ def jpeg_frame(data: bytes) -> JpegFrame:
     """
     at, process, planes, segments = 2, 0, 0, 0
     while (at := data.find(b"\xff", at)) >= 0 and at + 10 <= len(data):
-        segments = _one_more(segments)
+        segments = _count_part(segments)
         marker = data[at + 1]
         if marker in (0x00, 0xFF) or 0xD0 <= marker <= 0xD8:
             at += 1

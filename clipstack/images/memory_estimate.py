@@ -1,4 +1,4 @@
-"""An opened picture in, the bytes its decoding will take out, before they are taken."""
+"""How many bytes decoding a picture will take, before it takes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TGA_FROM_THE_RIGHT = 0x10
 _SLOW_DECODERS = {"qoi": 12_000_000, "jpeg2k": 24_000_000, "bmp_rle": 25_000_000}
 
 
-def stored(mode: str) -> int:
+def bytes_per_pixel(mode: str) -> int:
     """Bytes that Pillow keeps for one pixel of a mode."""
     if mode in ("1", "L", "P"):
         return 1
@@ -25,7 +25,7 @@ def stored(mode: str) -> int:
 
 
 def before_opening(kind: Format, pixels: int) -> int:
-    """Bytes for a picture of a kind that takes memory as soon as it is opened."""
+    """Bytes for a picture of a format that takes memory as soon as it is opened."""
     return pixels * (4 + _EXTRA.get(kind, 0) if kind is not formats.GIF else 2)
 
 
@@ -50,8 +50,8 @@ def after_opening(
     elif isinstance(im, TiffImagePlugin.TiffImageFile) and _decoder(im) == "libtiff":
         extra += _tiff_strip(im)
     elif kind is formats.TGA and data[17] & _TGA_FROM_THE_RIGHT:
-        extra += pixels * stored(im.mode)
-    return pixels * (stored(im.mode) + result_bytes) + _BYTES_PER_ROW * im.height + extra
+        extra += pixels * bytes_per_pixel(im.mode)
+    return pixels * (bytes_per_pixel(im.mode) + result_bytes) + _BYTES_PER_ROW * im.height + extra
 
 
 def slow_pixels(im: ImageFile.ImageFile) -> int | None:

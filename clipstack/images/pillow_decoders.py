@@ -1,9 +1,9 @@
-"""Pillow's slow decoders in, fast ones of the same name out.
+"""Decoders that replace slow ones of Pillow's.
 
 Pillow reads PNM pictures of an unusual range, plain PNM pictures, uncompressed DDS textures and
-QOI pixel by pixel in Python, at minutes for 100 megapixels. These read the same data with numpy
-(QOI in a tighter loop) and refuse pictures whose pixels are missing. Libtiff, which writes to the
-process's standard error, is silenced here too.
+QOI pixel by pixel in Python, which takes minutes for 100 megapixels. These read the same data with
+NumPy (QOI in a tighter loop) and refuse pictures whose pixels are missing. Libtiff, which writes to
+the process's standard error, is silenced here too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PIECE = 1 << 22
 
 
 def install() -> None:
-    """Puts the decoders in place of Pillow's, for the whole process."""
+    """Register the decoders in place of Pillow's, for the whole process."""
     for plugin in (
         PpmImagePlugin,
         DdsImagePlugin,

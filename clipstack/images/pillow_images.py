@@ -1,4 +1,4 @@
-"""The bytes of a picture and its format in, a picture opened by Pillow but not loaded out."""
+"""Pictures opened by Pillow but not loaded, and reduced to what a model needs of them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _JPEG_MANY_SCANS = 12
 class _TiffImage(TiffImagePlugin.TiffImageFile):
     """A TIFF that stays as it is stored.
 
-    Pillow turns it upright while loading, which takes its memory twice: it goes by the image's own
-    copy of the EXIF data, and gives the size after the turn.
+    Pillow turns it upright while loading, which takes its memory twice: by the image's own copy of
+    the EXIF data; and it gives the size after the turn.
     """
 
     def keep_as_stored(self) -> None:
@@ -55,7 +55,7 @@ _IMAGE_CLASSES = {"TIFF": _TiffImage, "JPEG2000": _Jpeg2000Image}
 
 
 def open_image(data: bytes, kind: Format) -> ImageFile.ImageFile:
-    """Opens a picture with the plugin for its format, so that an error is that plugin's own.
+    """Open a picture with the plugin for its format, so that an error is that plugin's own.
 
     Raises:
         Exception: nearly any, for a broken picture.
@@ -87,7 +87,7 @@ def open_image(data: bytes, kind: Format) -> ImageFile.ImageFile:
 def reduce_detail(
     im: ImageFile.ImageFile, data: bytes, kind: Format, geometry: Geometry, orientation: int
 ) -> Box | None:
-    """Lets the decoder leave out detail that the model's size does not need.
+    """Let the decoder leave out detail that the model's size does not need.
 
     Measured at 224 pixels on pictures of 1 to 10 megapixels: the pixels differ from those of the
     whole picture by 0.3 of 255 on average (at most 0.5) for JPEG at 1.5 times the wanted size,
@@ -131,7 +131,7 @@ def _halve_jpeg2000(im: _Jpeg2000Image, data: bytes, wide: int, tall: int) -> Bo
 
 
 def _check_full_size(im: ImageFile.ImageFile) -> None:
-    """Even when most of a picture is left out, all of it takes time."""
+    """Refuse sizes that take long to read, even where most of the picture is left out."""
     if im.width * im.height > _MAX_PIXELS_TO_LEAVE_OUT_FROM:
         limit = _MAX_PIXELS_TO_LEAVE_OUT_FROM
         detail = f"{im.width} x {im.height} pixels, the limit is {limit} pixels"
@@ -139,7 +139,7 @@ def _check_full_size(im: ImageFile.ImageFile) -> None:
 
 
 def _check_scans(im: ImageFile.ImageFile, data: bytes) -> None:
-    """Refuses numbers of scans that would take minutes."""
+    """Refuse numbers of scans that would take minutes."""
     if headers.jpeg_frame(data).in_one_scan:
         return
     pixels = im.width * im.height

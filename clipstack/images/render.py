@@ -1,4 +1,4 @@
-"""A loaded Pillow picture of any mode in, upright uint8 RGB pixels out."""
+"""A loaded Pillow image of any mode in, upright uint8 RGB pixels out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pixels(
     size: tuple[int, int] | None = None,
     box: Box | None = None,
 ) -> Pixels:
-    """Converts, turns upright, resizes and crops.
+    """Convert, turn upright, resize and crop.
 
     Args:
         im: a loaded picture.

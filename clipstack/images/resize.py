@@ -38,7 +38,7 @@ def fit(
     size: tuple[int, int] | None = None,
     box: Box | None = None,
 ) -> Pixels:
-    """Resizes and crops a picture.
+    """Resize and crop a picture.
 
     Args:
         im: an upright picture of mode "RGB" or "L".

@@ -1,4 +1,4 @@
-"""A decoded Pillow picture of any mode in, upright-agnostic 8-bit RGB (or grey) out.
+"""A decoded Pillow image of any mode in, 8-bit RGB or grey out.
 
 How values become 8 bits:
 
@@ -37,7 +37,7 @@ def strips(im: Image.Image, multiple: int = 1) -> Iterator[tuple[int, Image.Imag
 
 
 def converter(im: Image.Image, declared_max: int | None = None) -> Convert:
-    """What turns this picture, or any piece cut from it, into mode "RGB" or "L".
+    """A function that turns this picture, or any piece of it, into mode "RGB" or "L".
 
     Args:
         im: a loaded picture of any mode; looked at for its mode, range and transparency.

@@ -1,4 +1,4 @@
-"""Folders, files, globs and lists of paths in, ImageFile records out, one at a time.
+"""Folders, files, globs and lists of paths in; ImageFile records out, one at a time.
 
 Memory is bounded by the names of one folder at each level of the tree, not by the number of
 files. The order is that of the sources; within a folder its files come first and then its
@@ -19,11 +19,11 @@ from typing import BinaryIO
 
 from clipstack.errors import ImageError, NotFoundError, Reason, UsageError
 from clipstack.images.formats import EXTENSIONS, extension
-from clipstack.images.globs import SKIPPED_FOLDERS, expand, matches, skipped
+from clipstack.images.globs import SKIPPED_FOLDERS, expand, is_skipped, matches
 
 STDIN = "-"
 
-_REMEMBERED = 100_000
+_REMEMBERED_PATHS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ImageFile:
 
 __all__ = ["SKIPPED_FOLDERS", "STDIN", "ImageFile", "scan"]
 
-Report = Callable[[ImageError], None]
+OnError = Callable[[ImageError], None]
 
 
 def scan(
@@ -52,7 +52,7 @@ def scan(
     recursive: bool = True,
     extensions: Collection[str] = EXTENSIONS,
     stdin: BinaryIO | None = None,
-    on_error: Report | None = None,
+    on_error: OnError | None = None,
 ) -> Iterator[ImageFile]:
     """Finds the pictures in folders, files, globs (`**` too) and a list on standard input.
 
@@ -103,12 +103,12 @@ def _source(source: str, stdin: BinaryIO | None) -> _Source:
 
 
 class _Walker:
-    """One scan: what was asked for, and what it has passed already."""
+    """One scan: its sources, and what it has found already."""
 
-    def __init__(self, recursive: bool, extensions: frozenset[str], report: Report) -> None:
+    def __init__(self, recursive: bool, extensions: frozenset[str], on_error: OnError) -> None:
         self.recursive = recursive
         self.extensions = extensions
-        self.report = report
+        self.on_error = on_error
         self.folders: list[str] = []
         self.files: set[str] = set()
         self.globs: list[str] = []
@@ -118,7 +118,7 @@ class _Walker:
     def run(self, sources: list[_Source], stdin: BinaryIO | None) -> Iterator[ImageFile]:
         tops = [s.path for s in sources if s.kind == "path" and os.path.isdir(s.path)]
         for path in sorted(set(tops), key=len):
-            if not self._comes_anyway(path + os.sep):
+            if not self._is_covered(path + os.sep):
                 self.folders.append(path)
         waiting = set(self.folders)
         for source in sources:
@@ -138,10 +138,10 @@ class _Walker:
         recent: dict[str, None] = {}
         for name in _names(stream):
             path = os.path.abspath(os.fsdecode(name))
-            if path in recent or self._comes_anyway(path):
+            if path in recent or self._is_covered(path):
                 continue
             recent[path] = None
-            if len(recent) > _REMEMBERED:
+            if len(recent) > _REMEMBERED_PATHS:
                 del recent[next(iter(recent))]
             if os.path.isdir(path):
                 yield from self._late_folder(path, recent)
@@ -158,8 +158,8 @@ class _Walker:
         self.globs.append(pattern)
 
     def _late_folder(self, path: str, recent: Collection[str] = ()) -> Iterator[ImageFile]:
-        """A folder that was not known when the scan began: some of it may have come before."""
-        if self._comes_anyway(path + os.sep):
+        """A folder found while scanning: some of its files may have been found before."""
+        if self._is_covered(path + os.sep):
             return
         self.folders.append(path)
         for file in self._folder(path):
@@ -169,14 +169,14 @@ class _Walker:
                 yield file
 
     def _named(self, path: str, *, remember: bool = True) -> Iterator[ImageFile]:
-        if self._comes_anyway(path):
+        if self._is_covered(path):
             return
         if remember:
             self.files.add(path)
         yield from self._file(path)
 
-    def _comes_anyway(self, path: str) -> bool:
-        """Whether another source brings this path; one that ends in a slash is a folder."""
+    def _is_covered(self, path: str) -> bool:
+        """Whether another source covers this path; one that ends in a slash is a folder."""
         is_folder = path.endswith(os.sep)
         path = path.rstrip(os.sep) or os.sep
         if path in self.files or (is_folder and path in self.folders):
@@ -189,7 +189,7 @@ class _Walker:
                 continue
             parts = path[len(prefix) :].split(os.sep)
             inner = parts if is_folder else parts[:-1]
-            if (inner and not self.recursive) or any(map(skipped, parts)):
+            if (inner and not self.recursive) or any(map(is_skipped, parts)):
                 continue
             if is_folder or extension(path) in self.extensions:
                 return True
@@ -204,13 +204,13 @@ class _Walker:
         try:
             status = os.stat(path)
         except OSError as error:
-            self.report(_unreadable(path, error))
+            self.on_error(_unreadable(path, error))
             return
         yield from self._record(path, status)
 
     def _record(self, path: str, status: os.stat_result) -> Iterator[ImageFile]:
         if not stat.S_ISREG(status.st_mode):
-            self.report(ImageError(path, Reason.UNREADABLE, "not a regular file"))
+            self.on_error(ImageError(path, Reason.UNREADABLE, "not a regular file"))
         elif self._name_is_text(path):
             yield ImageFile(path, status.st_size, status.st_mtime_ns)
 
@@ -219,7 +219,7 @@ class _Walker:
             path.encode()
         except UnicodeEncodeError:
             detail = "its name is not valid UTF-8"
-            self.report(ImageError(_shown(path), Reason.UNREADABLE, detail))
+            self.on_error(ImageError(_printable(path), Reason.UNREADABLE, detail))
             return False
         return True
 
@@ -228,7 +228,7 @@ class _Walker:
             yield from self._folder(self.links.popleft(), behind_link=True)
 
     def _folder(self, path: str, *, behind_link: bool = False) -> Iterator[ImageFile]:
-        """The pictures of a folder and, as asked, of the folders below it."""
+        """The pictures of a folder and, in a recursive scan, of the folders below it."""
         waiting = [path]
         while waiting:
             folder = waiting.pop()
@@ -238,13 +238,13 @@ class _Walker:
                 waiting.extend(reversed(subfolders))
 
     def _enter(self, folder: str, behind_link: bool) -> bool:
-        """Whether to look into a folder: not again behind a link, nor without a usable name."""
+        """Whether to scan a folder: not again behind a link, nor without a usable name."""
         if not self._name_is_text(folder):
             return False
         try:
             status = os.stat(folder)
         except OSError as error:
-            self.report(_unreadable(folder, error))
+            self.on_error(_unreadable(folder, error))
             return False
         identity = status.st_dev, status.st_ino
         if behind_link and identity in self.entered:
@@ -259,10 +259,10 @@ class _Walker:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if not skipped(entry.name):
-                        self._sort_out(entry, names, subfolders, links)
+                    if not is_skipped(entry.name):
+                        self._classify(entry, names, subfolders, links)
         except OSError as error:
-            self.report(_unreadable(folder, error))
+            self.on_error(_unreadable(folder, error))
             return
         for name in sorted(names):
             yield from self._file(os.path.join(folder, name))
@@ -272,7 +272,7 @@ class _Walker:
         else:
             subfolders.clear()
 
-    def _sort_out(
+    def _classify(
         self,
         entry: os.DirEntry[str],
         names: list[str],
@@ -285,17 +285,17 @@ class _Walker:
             elif extension(entry.name) in self.extensions:
                 names.append(entry.name)
         except OSError as error:
-            self.report(_unreadable(entry.path, error))
+            self.on_error(_unreadable(entry.path, error))
 
 
-def _shown(path: str) -> str:
+def _printable(path: str) -> str:
     """A path that can be printed: bytes that are not UTF-8 as backslash escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _unreadable(path: str, error: OSError) -> ImageError:
     is_link = os.path.islink(path)
-    path = _shown(path)
+    path = _printable(path)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         detail = "a link to nothing" if is_link else "it is no longer there"
         return ImageError(path, Reason.VANISHED, detail)

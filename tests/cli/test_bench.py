@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clipstack.bench.report import BenchReport, Sort, Stage
+from clipstack.bench.report import BenchReport, Stage, StageKind
 from tests.models import tiny_clip
 from tests.running import MODES, Cli, process
 
@@ -36,7 +36,7 @@ def test_every_stage_of_a_folder(gallery: Path, cli: Cli, temporary: Path, tmp_p
     assert told["pictures"]["count"] == 40
     assert told["pictures"]["drawn"] is False
     assert told["pictures"]["megapixels"] == pytest.approx(64 * 64 / 1e6, abs=0.001)
-    assert [stage["stage"] for stage in told["stages"] if stage["used"]] == list(Sort)
+    assert [stage["stage"] for stage in told["stages"] if stage["used"]] == list(StageKind)
     assert all(stage["pictures_per_second"] > 0 for stage in told["stages"])
     assert told["searches"][0]["rows"] == 1000
     rates = {s["stage"]: s["pictures_per_second"] for s in told["stages"] if s["used"]}
@@ -110,7 +110,7 @@ def test_modes(mode: str, cli: Cli, gallery: Path) -> None:
     assert expected.get(mode, "") in (ran.text if mode == "human" else ran.out)
     assert ("\x1b[" in ran.out) == (mode == "human")
     if mode == "quiet":
-        assert ran.out.strip() in set(Sort)
+        assert ran.out.strip() in set(StageKind)
         assert ran.err == ""
 
 
@@ -131,30 +131,30 @@ def test_ctrl_c_leaves_nothing(temporary: Path, gallery: Path) -> None:
     ("encode", "on_cores", "expected", "holds_back"),
     [
         # 10 ms to decode and 10 ms to encode on both cores, 2 / 2 ms to write: 21 ms.
-        (100.0, True, 1000 / 21, {Sort.DECODE, Sort.ENCODE}),
+        (100.0, True, 1000 / 21, {StageKind.DECODE, StageKind.ENCODE}),
         # A GPU at 20 ms: slower than decoding and writing together.
-        (50.0, False, 50.0, {Sort.ENCODE}),
+        (50.0, False, 50.0, {StageKind.ENCODE}),
         # A GPU at 1 ms: the cores, at 11 ms, are what it waits for.
-        (1000.0, False, 1000 / 11, {Sort.DECODE}),
+        (1000.0, False, 1000 / 11, {StageKind.DECODE}),
     ],
 )
 def test_what_an_import_is_expected_to_do(
-    encode: float, on_cores: bool, expected: float, holds_back: set[Sort]
+    encode: float, on_cores: bool, expected: float, holds_back: set[StageKind]
 ) -> None:
     stages = [
-        Stage(Sort.READ, "", 5000.0),
-        Stage(Sort.DECODE, "", 100.0),
-        Stage(Sort.ENCODE, "", encode, on_cores=on_cores),
-        Stage(Sort.ENCODE, "another engine", 1.0, used=False),
-        Stage(Sort.WRITE, "", 500.0),
+        Stage(StageKind.READ, "", 5000.0),
+        Stage(StageKind.DECODE, "", 100.0),
+        Stage(StageKind.ENCODE, "", encode, on_cores=on_cores),
+        Stage(StageKind.ENCODE, "another engine", 1.0, used=False),
+        Stage(StageKind.WRITE, "", 500.0),
     ]
     found = BenchReport("m", 2, "", 1, 0, 1.0, 1.0, stages, [])
     assert found.expected == pytest.approx(expected)
     assert found.holds_back in holds_back
-    slow_disk = [Stage(Sort.READ, "", 2.0), *stages[1:]]
+    slow_disk = [Stage(StageKind.READ, "", 2.0), *stages[1:]]
     found = BenchReport("m", 2, "", 1, 0, 1.0, 1.0, slow_disk, [])
     assert found.expected == pytest.approx(2.0)
-    assert found.holds_back is Sort.READ
+    assert found.holds_back is StageKind.READ
 
 
 def test_the_operations_of_a_tower_are_those_of_its_config(tmp_path: Path) -> None:

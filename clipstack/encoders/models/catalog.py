@@ -1,4 +1,4 @@
-"""A model's name in, its folder and what is known of it out; torch stays unimported."""
+"""Models by name: their folders, and what is known of them without importing PyTorch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ModelFolder:
     """A model's files.
 
     Attributes:
-        name: as the user said it.
+        name: as the user gave it.
         path: the folder.
         source: where it came from.
         revision: the hub's commit hash, or "".
@@ -51,7 +51,7 @@ class ModelFolder:
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """A model at hand. `problem` says why it can't be used, or is ""; sizes are in bytes."""
+    """A model on this machine. `problem` says why it can't be used, or is ""; `size`: bytes."""
 
     name: str
     source: Literal["built-in", "folder", "hub"]
@@ -72,7 +72,7 @@ def resolve(name: str, *, download: bool, events: Events = SILENT) -> ModelFolde
         events: reports a download.
 
     Raises:
-        PrerequisiteError: not on this machine and not to be had, or incomplete.
+        PrerequisiteError: not on this machine and not available, or incomplete.
         NotFoundError: no such folder, or no such model on the hub.
         UsageError: the name can't be a model's.
     """

@@ -1,4 +1,4 @@
-"""A model folder in, what its config files say of the model out; nothing heavy is imported."""
+"""The config files of a model folder; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TextConfiguration:
     Attributes:
         padding: "longest" pads to the longest of the batch, "max_length" always to `length`.
         length: tokens; longer texts are cut off.
-        attention_mask: whether the model is told which tokens are padding. SigLIP was trained
+        attention_mask: whether the model reads which tokens are padding. SigLIP was trained
             without (docs of transformers, SigLIP; big_vision's text tower has no mask).
         lowercase: whether texts are put in lower case first. SigLIP 2 was trained so (paper,
             arXiv:2502.14786, section 2.1), while its checkpoints name a tokenizer that does not:
@@ -94,7 +94,7 @@ class TextConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfiguration:
-    """All that a folder says of its model, weights unread but for their headers."""
+    """What a folder says of its model; of the weights only the headers are read."""
 
     model_type: str
     family: str
@@ -120,7 +120,7 @@ def read_configuration(folder: Path) -> ModelConfiguration:
 
 
 def is_dual_encoder(folder: Path) -> bool:
-    """Whether the folder's config is of a family clipstack knows, be the folder whole or not."""
+    """Whether the config is of a family clipstack knows; the folder may be incomplete."""
     try:
         return read_json(folder / "config.json").get("model_type") in {*_DEFAULTS, "siglip2"}
     except PrerequisiteError:
@@ -177,7 +177,7 @@ def _towers(config: Mapping[str, Any], model_type: str) -> tuple[dict[str, Any],
 
 
 def _tower(config: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Old CLIP configs say it in `text_config_dict`, which then wins: see CLIPConfig."""
+    """Old CLIP configs have `text_config_dict`, which takes precedence: see CLIPConfig."""
     newer = dict(config.get(key) or {})
     older = config.get(f"{key}_dict")
     values = {**defaults, **newer} if older is None else {**newer, **defaults, **older}
@@ -252,7 +252,7 @@ def _dimension(
     vision: Mapping[str, Any],
     shapes: Mapping[str, tuple[int, ...]],
 ) -> int:
-    """From the weights where they tell, else from the config; both towers must agree."""
+    """From the weights where they have a header, else from the config; both towers must agree."""
     if config["model_type"] == "clip":
         projected = int(config.get("projection_dim", 512))
         of_text = _rows(folder, shapes, "text_projection.weight", projected)

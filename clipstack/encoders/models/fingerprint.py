@@ -1,4 +1,4 @@
-"""A model's files in, one hex fingerprint out, the same wherever the files lie."""
+"""Fingerprints: the files of a model in, hex digits out that are the same wherever they lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hub id in, a folder of the Hugging Face cache out: found there, or downloaded into it."""
+"""Models of the Hugging Face hub, in its cache or downloaded into it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def cached_snapshots() -> Iterator[tuple[HubName, Path]]:
 def download(name: HubName, events: Events = SILENT, patience: float = PATIENCE) -> Path:
     """Fetch the files a dual encoder needs into the cache; those already there are kept.
 
-    Weights in safetensors go before PyTorch's own, and other frameworks' are left alone.
+    Weights in safetensors are preferred to PyTorch's own; those of other frameworks are ignored.
 
     Args:
         name: what to fetch.
@@ -248,7 +248,7 @@ def _why(error: BaseException) -> str:
 
 
 def unavailable(name: HubName, why: str) -> PrerequisiteError:
-    """The error for a model that is neither in the cache nor to be had, with three ways out."""
+    """The error for a model that is neither cached nor available, with three ways out."""
     return PrerequisiteError(
         f"the model {name} is not on this machine" + (f", and {why}" if why else ""),
         hint=f"1. Go online, or set HF_ENDPOINT to a mirror, and type "

@@ -1,4 +1,4 @@
-"""A model folder in, what it does to a picture out: geometry, scale, mean, std."""
+"""What a model does to a picture before it reads it: geometry, scale, mean, std."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model folder in, its weights files out: which, whether whole, and their shapes."""
+"""The weights files of a model folder: which, whether complete, and their shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conversion of a model from PyTorch to OpenVINO, as a process of its own: `export` runs it."""
+"""The conversion of a model from PyTorch to OpenVINO, in a process that `export` starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels or texts in, vectors out, by OpenVINO on an x86 CPU; no PyTorch is imported."""
+"""The encoder of OpenVINO, for x86 CPUs; PyTorch is not imported."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _TEXTS_AT_ONCE = 256
 class OpenVinoEncoder:
     """An `Encoder` (see base.py) on the CPU, in bfloat16 where it has that, else float32.
 
-    A model that is int8 (see quantized.py) has another image tower; what that leaves unquantised,
+    A model that is int8 (see int8_store.py) has another image tower; what that leaves unquantised,
     and all texts, are computed in bfloat16 or float32 as ever.
 
     A tower is compiled when it is first needed: a search by words never reads the image tower.
 
     Args:
-        info: what `models.describe` returned.
+        info: what `catalog.describe` returned.
         precision: "auto", "bf16" or "fp32"; "int8" or "auto" for a model that is int8.
         events: reports an export.
         on_trial: for a model that is int8, the folder of its graph while that is not accepted.
 
     Raises:
-        PrerequisiteError: the model can't be exported, or the precision is not to be had.
+        PrerequisiteError: the model can't be exported, or the precision is not available.
     """
 
     engine = "openvino"
@@ -128,7 +128,7 @@ class OpenVinoEncoder:
 
     @property
     def tokenizer(self) -> tokenizer.Tokenizer | tokenizer.SentencePieces:
-        """What makes token ids of texts; an import of pictures never loads it."""
+        """The tokenizer, loaded when first needed: an import of pictures does without."""
         with self._tokenizer_lock:
             if self._tokenizer is None:
                 self._tokenizer = tokenizer.load(self._folder, self._manifest["text"])
@@ -144,7 +144,10 @@ class OpenVinoEncoder:
         return vectors
 
     def _compile_ahead(self, tower: str) -> None:
-        with self._lock, contextlib.suppress(ClipstackError):  # whoever needs it will be told
+        with (
+            self._lock,
+            contextlib.suppress(ClipstackError),
+        ):  # raised again when the tower is needed
             self._compiled(tower)
 
     def _compiled(self, tower: str) -> Any:
@@ -173,7 +176,7 @@ class OpenVinoEncoder:
         return request
 
     def _check(self, tower: str, request: Any) -> None:
-        """Compare with what PyTorch gave when the model was exported, once for each CPU."""
+        """Compare with the vectors PyTorch gave at the export, once for each CPU."""
         if self._on_trial and self._is_int8(tower):
             return
         precision = "int8" if self._is_int8(tower) else self._tower_precision
@@ -240,7 +243,7 @@ class OpenVinoEncoder:
 
 
 class _CheckedTowers:
-    """Which towers this CPU, with this OpenVINO, was seen to compute rightly."""
+    """Towers that this CPU has been found to compute right with this OpenVINO."""
 
     def __init__(self, core: Any) -> None:
         version = runtime.import_openvino().__version__

@@ -1,7 +1,7 @@
-"""A model folder in, a folder with its two towers as OpenVINO graphs and its tokenizer out.
+"""Exports: folders with the two towers of a model as OpenVINO graphs, and its tokenizer.
 
-It is made once per fingerprint, by a process of its own: what PyTorch and transformers take in
-memory and seconds is gone when it ends, and neither is imported to import pictures or to search.
+A model is exported once per fingerprint, in a process of its own, which returns the memory that
+PyTorch and transformers take; neither is imported to import pictures or to search.
 The preprocessing is part of the image tower, which reads uint8 pixels. With the graphs lie the
 vectors PyTorch gave for a few probes, so that every machine can check what its own CPU gives.
 """
@@ -34,12 +34,12 @@ _PROBE_PICTURES = 4
 
 
 def shipped(folder: Path) -> Path:
-    """Where a model folder has its export, if it was shipped with one."""
+    """The export inside a model folder, for a model that is shipped with one."""
     return folder / "openvino"
 
 
 def shipped_info(name: str, revision: str, folder: Path) -> ModelInfo | None:
-    """What is known of a model that was shipped as an export, without its weights; else None.
+    """A model that is shipped as an export, without its weights; None for another.
 
     Raises:
         PrerequisiteError: the export is not one of this version of clipstack's.
@@ -73,7 +73,7 @@ def export_folder(info: ModelInfo) -> Path:
 
 
 def ensure_export(info: ModelInfo, events: Events = SILENT) -> Path:
-    """The folder of the model's export, made first where there is none.
+    """The folder of the model's export; exports the model first where there is none.
 
     Args:
         events: reports an export.
@@ -124,7 +124,7 @@ def _run_conversion(info: ModelInfo, folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What an export says of itself."""
+    """The manifest of an export."""
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
     return manifest
 

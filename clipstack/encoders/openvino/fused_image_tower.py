@@ -1,4 +1,4 @@
-"""A dual encoder's image tower in, one that gives the same vectors with less arithmetic out."""
+"""An image tower that gives the vectors of another with less arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An export and pictures in, its image tower as an int8 graph out, by NNCF.
+"""Quantisation by NNCF: an export and pictures in, its image tower as an int8 graph out.
 
 NNCF is not needed to use the result; it imports PyTorch and SciPy, so it runs in a process of its
 own and its memory goes when that ends.
@@ -51,7 +51,7 @@ def quantize(model: ModelInfo, pixels: Path, folder: Path, care: Care) -> None:
     process = subprocesses.run_module(
         "clipstack.encoders.openvino.quantization",
         *(str(export.ensure_export(model) / export.IMAGES), str(pixels), str(folder), care),
-        NNCF_CI="1",  # likewise, for NNCF
+        NNCF_CI="1",  # no telemetry of NNCF either
     )
     if process.returncode:
         raise ClipstackError(f"NNCF can't quantise {model.name}: {subprocesses.last_line(process)}")
@@ -85,7 +85,7 @@ def _write(graph: Path, pixels: Path, folder: Path, care: Care) -> None:
 
 
 def _ends(tower: Any) -> list[str]:
-    """What reads the pixels and what makes the vector: little work, and much of the error."""
+    """The first and the last product of the tower: little work, and much of the error."""
     products = [
         operation.get_friendly_name()
         for operation in tower.get_ordered_ops()
@@ -95,7 +95,7 @@ def _ends(tower: Any) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Of what made a graph."""
+    """The versions of the packages that make a graph."""
     from importlib.metadata import version
 
     return {name: version(name) for name in ("nncf", "openvino")}

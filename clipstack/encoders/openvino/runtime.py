@@ -1,4 +1,4 @@
-"""A precision in, how OpenVINO is to compile for this CPU out; and OpenVINO itself."""
+"""OpenVINO, imported without its converter, and how it compiles for this CPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ HINTS = {"bf16": "bf16", "fp32": "f32"}
 
 
 def compile_properties(precision: str) -> dict[str, Any]:
-    """One stream with all cores, which measured best: docs/adr/0008-openvino.md."""
+    """Options of `compile_model`: one stream with all cores, which measured best
+    (docs/adr/0008-openvino.md)."""
     return {
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
@@ -24,8 +25,8 @@ def compile_properties(precision: str) -> dict[str, Any]:
 def import_openvino() -> ModuleType:
     """The `openvino` package without its converter, if that is not imported already.
 
-    The converter is half of what the package costs to import, and what tells its makers of its
-    use; the package itself takes it for one that may be missing.
+    The converter is half of the package's import time, and sends telemetry; the package itself
+    does without if the converter can't be imported.
     """
     if "openvino" in sys.modules:
         return sys.modules["openvino"]

@@ -1,4 +1,4 @@
-"""Texts in, token ids out, without transformers: by the tokenizer an export wrote down."""
+"""Tokenizers of an export: texts in, token ids out, without transformers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(folder: Path, rules: Mapping[str, Any]) -> Tokenizer | SentencePieces:
 
 
 class Tokenizer:
-    """What turns a batch of texts into what the text tower reads, from a tokenizer.json."""
+    """A tokenizer from a tokenizer.json."""
 
     def __init__(self, folder: Path, rules: Mapping[str, Any]) -> None:
         # Its own threads are of no use here, and make it warn when a process forks later.

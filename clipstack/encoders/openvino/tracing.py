@@ -1,4 +1,4 @@
-"""A model loaded by PyTorch in, its two towers as OpenVINO graphs and its tokenizer out."""
+"""Tracing: a model loaded by PyTorch in, its two towers as OpenVINO graphs out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def trace(encoder: TorchEncoder) -> tuple[Any, Any, NDArray[np.float32]]:
     """Both towers as OpenVINO models for batches of any size, images first, and the vocabulary.
 
-    Changes the encoder's model, which is of no other use then.
+    Changes the encoder's model, which can't be used for anything else afterwards.
 
     The image tower reads uint8 [n, height, width, 3] and holds the preprocessing; the text tower
     reads what `encoder.token_ids` gives, and `EMBEDDINGS` [n, length, width], the rows of the
@@ -79,7 +79,7 @@ def _vocabulary(texts: Any) -> NDArray[np.float32]:
 
 
 def save_tokenizer(encoder: TorchEncoder, folder: Path) -> dict[str, Any]:
-    """Write the tokenizer down so that `tokenizer.load` can read it; returns how it pads and cuts.
+    """Write the tokenizer for `tokenizer.load`; returns how it pads and truncates.
 
     Raises:
         PrerequisiteError: it is one that only transformers can run.

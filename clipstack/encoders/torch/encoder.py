@@ -1,4 +1,4 @@
-"""Pixels or texts in, vectors out, by PyTorch with transformers' own loading code."""
+"""The encoder of PyTorch, with models loaded by transformers."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class TorchEncoder:
     """An `Encoder` (see base.py) on CUDA, MPS or the CPU.
 
     Args:
-        model: what `models.describe` returned, or a folder.
+        model: what `catalog.describe` returned, or a folder.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device such as "cuda:1".
         precision: "fp32", "bf16" or "fp16"; "auto" is fp16 on CUDA and fp32 elsewhere.
 
     Raises:
-        PrerequisiteError: the folder's files can't be loaded, or the device is not there.
+        PrerequisiteError: the folder's files can't be loaded, or there is no such device.
         UsageError: no such kind of device, or no such precision.
     """
 
@@ -56,7 +56,7 @@ class TorchEncoder:
             self.model = loaded.to(self.device, dtype=_dtype(self.precision))
             self.tokenizer = _load_tokenizer(self._info.folder, self.configuration.text.lowercase)
         # A tokenizer keeps its padding as state, so two threads can't use it at once.
-        self._tokenizing = threading.Lock()
+        self._tokenizer_lock = threading.Lock()
         self.scale, self.shift = _affine(self.configuration, self.device)
 
     @property
@@ -79,7 +79,7 @@ class TorchEncoder:
         )
 
     def warm_up(self) -> None:
-        """Nothing is left to do: the weights are loaded."""
+        """Do nothing: the weights are loaded."""
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of texts, float32 [n, dimension]; what exceeds the context length is cut off.
@@ -98,7 +98,7 @@ class TorchEncoder:
         """What the text tower reads: int64 `input_ids` [n, length] and, for CLIP, the mask."""
         rules = self.configuration.text
         clean = [replace_surrogates(text) for text in texts]
-        with self._tokenizing:
+        with self._tokenizer_lock:
             batch = self.tokenizer(
                 clean,
                 padding=rules.padding,
@@ -112,7 +112,7 @@ class TorchEncoder:
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, with those that mark its ends, before any is cut off."""
         clean = [replace_surrogates(text) for text in texts]
-        with self._tokenizing:
+        with self._tokenizer_lock:
             ids = self.tokenizer(clean, truncation=False, padding=False, verbose=False).input_ids
         return [len(tokens) for tokens in ids]
 

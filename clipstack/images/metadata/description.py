@@ -18,7 +18,7 @@ from clipstack.images.metadata import gps, xmp
 
 MOST_KEYWORDS = 64
 NAME_BYTES, TITLE_BYTES, DESCRIPTION_BYTES = 100, 300, 2000
-# More of it than any picture has that was not made to keep a reader busy.
+# More than in any picture that was not made to keep a reader busy.
 _IPTC_BYTES = 1 << 18
 _UTF8_IPTC = b"\x1b%G"
 _COMPANY = re.compile(
@@ -30,7 +30,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+")
 
 
 def facts(im: Image.Image, exif: Image.Exif | None, details: Mapping[int, Any]) -> dict[str, Any]:
-    """What is known of a picture; only the names that something is known for.
+    """The facts about a picture; a name without a value is left out.
 
     Args:
         exif: its EXIF data; None when they are broken.
@@ -66,7 +66,7 @@ def facts(im: Image.Image, exif: Image.Exif | None, details: Mapping[int, Any]) 
 
 
 def camera(make: object, model: object) -> str:
-    """A camera's name as people say it: "Canon EOS 5D", not "Canon Canon EOS 5D"."""
+    """A camera's usual name: "Canon EOS 5D", not "Canon Canon EOS 5D"."""
     maker = _COMPANY.sub("", clean(make, NAME_BYTES)).strip(" ,.")
     name = clean(model, NAME_BYTES)
     if maker and not name.casefold().startswith(maker.split()[0].casefold()):
@@ -117,7 +117,7 @@ def _first(most_bytes: int, *values: object) -> str:
 
 
 def _keywords(*sources: Iterable[object]) -> list[str]:
-    """All keywords once, whatever their case, in the order they come in."""
+    """Each keyword once, whatever its case, in the order in which they come."""
     keywords: dict[str, str] = {}
     for source in sources:
         for value in source:

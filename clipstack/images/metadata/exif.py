@@ -1,4 +1,4 @@
-"""An opened picture in; how to turn it upright, and when it was taken, out."""
+"""EXIF data: how a picture is turned upright, and when it was taken."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ExifFacts(NamedTuple):
     Attributes:
         orientation: 1 to 8, how the picture is stored.
         taken_at: seconds since 1970, or 0.
-        more: of `about.facts`, and the orientation where it is not 1.
+        more: the facts of `description.facts`, and the orientation where it is not 1.
     """
 
     orientation: int
@@ -50,7 +50,7 @@ NOTHING = ExifFacts(1, 0)
 
 
 def facts(im: Image.Image) -> ExifFacts:
-    """The facts about a picture; missing, broken and absurd data count as none.
+    """Read what a picture says of itself; missing, broken and absurd data count as none.
 
     Times without an offset are taken as UTC.
 
@@ -62,7 +62,7 @@ def facts(im: Image.Image) -> ExifFacts:
     data: Image.Exif | None = None
     details: Mapping[int, Any] = {}
     more: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # what a picture says about itself never stops it
+    with contextlib.suppress(Exception):  # metadata never keep a picture from being decoded
         data = im.getexif()
         stored_orientation = data.get(ExifTags.Base.Orientation) or im.info.get(STORED_ORIENTATION)
         if isinstance(stored_orientation, int) and 1 <= stored_orientation <= 8:

@@ -1,4 +1,4 @@
-"""A picture's EXIF data in; where it was taken out.
+"""EXIF data in, the position where a picture was taken out.
 
 Source: CIPA DC-008 (Exif 2.32), 4.6.2 for directories, 4.6.6 for the tags of GPS.
 """
@@ -50,7 +50,7 @@ def _read(data: bytes, offset: int) -> dict[int, Any]:
 def position(tags: Mapping[int, Any]) -> dict[str, float]:
     """`lat` and `lon` in degrees from a GPS directory, or nothing.
 
-    Exactly 0, 0 is what cameras write that have found no satellite.
+    Cameras that have found no satellite write exactly 0, 0.
 
     Source: CIPA DC-008 (Exif 2.32), 4.6.6: GPSLatitudeRef, GPSLatitude and so on.
     """
