@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.faults.disk import recorder
+from tests.faults.disk import compile_recorder
 from tests.faults.power import replay, workload
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         for journal in ("wal", "delete"):
             with tempfile.TemporaryDirectory() as folder:
                 (root := Path(folder) / "root").mkdir()
-                records = workload(root, recorder(Path(folder)), journal, seed)
+                records = workload(root, compile_recorder(Path(folder)), journal, seed)
             states += replay(records, seed, every=arguments.every)
             writes += len(records)
             print(f"seed {seed}, journal {journal}: {len(records)} records, all whole", flush=True)

@@ -23,11 +23,11 @@ def fill(path: Path, rows: int = 200, name: str = "images") -> Path:
     """Make a database with a collection of rows `/0`, `/1` and so on; returns its path."""
     with LocalIndex(path, wait=10, create=True) as index:
         index.create(name, Model(dimension=DIMENSION), "COSINE")
-        index.collection(name).upsert([numbered(number) for number in range(rows)])
+        index.collection(name).upsert([numbered_row(number) for number in range(rows)])
     return path
 
 
-def numbered(number: int, version: int = 0):
+def numbered_row(number: int, version: int = 0):
     """The row `/number`, whose vector follows from its path and version."""
     return row_of(f"/{number}", version, DIMENSION)
 
@@ -38,29 +38,31 @@ def vectors_file(path: Path) -> Path:
     return file
 
 
-def findable(collection: Collection, numbers: Iterable[int]) -> set[int]:
+def findable_rows(collection: Collection, numbers: Iterable[int]) -> set[int]:
     """Those of the numbered rows that a search for their own vectors finds first."""
     numbers = list(numbers)
     vectors = np.stack([vector_of(f"/{number}", 0, DIMENSION) for number in numbers])
     hits = collection.search(vectors, limit=3)
     found = {
-        number for number, best in zip(numbers, hits, strict=True) if best[0].path == f"/{number}"
+        number
+        for number, top_hits in zip(numbers, hits, strict=True)
+        if top_hits[0].path == f"/{number}"
     }
-    for number, best in zip(numbers, hits, strict=True):
+    for number, top_hits in zip(numbers, hits, strict=True):
         if number in found:
-            assert abs(best[0].score - 1) < 1e-6
+            assert abs(top_hits[0].score - 1) < 1e-6
     return found
 
 
-def in_process(work: Callable[..., object], *arguments: object) -> str:
+def in_process(function: Callable[..., object], *arguments: object) -> str:
     """What a function of a test module prints in a process of its own.
 
     Args:
         arguments: given to it as texts.
     """
-    call = f"import sys, {work.__module__} as module; module.{work.__name__}(*sys.argv[1:])"
+    call = f"import sys, {function.__module__} as module; module.{function.__name__}(*sys.argv[1:])"
     command = [sys.executable, "-c", call, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout

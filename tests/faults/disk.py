@@ -31,7 +31,7 @@ class Record:
     data: bytes
 
 
-def recorder(folder: Path) -> Path:
+def compile_recorder(folder: Path) -> Path:
     """The recording library, compiled into `folder`; skips the test where it can't be."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or os.uname().sysname != "Linux":
@@ -46,18 +46,18 @@ def record(command: list[str], root: Path, library: Path) -> list[Record]:
     """What a command does to the files below `root`, an absolute folder."""
     log = library.with_name("log")
     log.unlink(missing_ok=True)
-    recording = {"RECORD_ROOT": str(root), "RECORD_LOG": str(log), "LD_PRELOAD": str(library)}
-    subprocess.run(command, check=True, env=os.environ | recording)
-    return list(_parsed(log.read_bytes()))
+    environment = {"RECORD_ROOT": str(root), "RECORD_LOG": str(log), "LD_PRELOAD": str(library)}
+    subprocess.run(command, check=True, env=os.environ | environment)
+    return list(_parse(log.read_bytes()))
 
 
-def _parsed(content: bytes):
-    place = 0
-    while place < len(content):
-        operation, path, offset, size = _HEADER.unpack_from(content, place)
-        start = place + _HEADER.size
-        place = start + path + size
-        data = content[start + path : place]
+def _parse(content: bytes):
+    cursor = 0
+    while cursor < len(content):
+        operation, path, offset, size = _HEADER.unpack_from(content, cursor)
+        start = cursor + _HEADER.size
+        cursor = start + path + size
+        data = content[start + path : cursor]
         yield Record(operation.decode(), content[start : start + path].decode(), offset, data)
 
 
@@ -121,7 +121,7 @@ class Disk:
                 kept.append(change)
         self._changes = kept
 
-    def after_failure(self, kind: str, chance: random.Random) -> dict[str, bytes | None]:
+    def after_failure(self, kind: str, rng: random.Random) -> dict[str, bytes | None]:
         """What is found once the power is back: the bytes of each file, None for a folder.
 
         Args:
@@ -129,15 +129,15 @@ class Disk:
         """
         names = dict(self._synced)
         for change in self._changes:
-            if kind == "all" or (kind != "none" and chance.random() < 0.5):
+            if kind == "all" or (kind != "none" and rng.random() < 0.5):
                 _rename(names, change)
-        found: dict[str, bytes | None] = {}
+        files: dict[str, bytes | None] = {}
         for path, file in sorted(names.items()):
             folder = _folder(path)
-            if folder != "." and folder not in found:
+            if folder != "." and folder not in files:
                 continue
-            found[path] = None if file is None else _bytes_of(file, kind, chance)
-        return found
+            files[path] = None if file is None else _file_content(file, kind, rng)
+        return files
 
 
 def _folder(path: str) -> str:
@@ -152,42 +152,42 @@ def _rename(names: Names, change: tuple[str, _File | None, str]) -> None:
         names.pop(path, None)
 
 
-def _bytes_of(file: _File, kind: str, chance: random.Random) -> bytes:
+def _file_content(file: _File, kind: str, rng: random.Random) -> bytes:
     content = bytearray(file.synced)
     if kind == "none":
         return bytes(content)
     for change in file.changes:
-        if kind in ("some", "torn") and chance.random() < 0.4:
+        if kind in ("some", "torn") and rng.random() < 0.4:
             continue
-        whole = range(change.offset, change.offset + len(change.data))
-        _write(content, change, whole)
+        everything = range(change.offset, change.offset + len(change.data))
+        _write(content, change, everything)
         if kind == "torn" and change.operation == "W":
-            _tear(content, file, change, chance)
+            _tear(content, file, change, rng)
     return bytes(content)
 
 
-def _write(content: bytearray, change: Record, places: range) -> None:
+def _write(content: bytearray, change: Record, span: range) -> None:
     if change.operation == "T":
         del content[change.offset :]
         content.extend(bytes(change.offset - len(content)))
         return
-    content.extend(bytes(max(0, places.stop - len(content))))
-    content[places.start : places.stop] = change.data
+    content.extend(bytes(max(0, span.stop - len(content))))
+    content[span.start : span.stop] = change.data
 
 
-def _tear(content: bytearray, file: _File, change: Record, chance: random.Random) -> None:
+def _tear(content: bytearray, file: _File, change: Record, rng: random.Random) -> None:
     """Put what was there before, or zeros, in the place of some sectors of a write."""
     end = change.offset + len(change.data)
     for sector in range(change.offset // SECTOR, -(-end // SECTOR)):
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             start, stop = max(sector * SECTOR, change.offset), min((sector + 1) * SECTOR, end)
             before = bytes(file.synced[start:stop])
             content[start:stop] = before + bytes(stop - start - len(before))
 
 
-def lay_out(found: dict[str, bytes | None], root: Path) -> None:
+def write_files(files: dict[str, bytes | None], root: Path) -> None:
     """Write the files and folders of a state below `root`."""
-    for path, content in found.items():
+    for path, content in files.items():
         if path.endswith("-shm"):
             continue
         if content is None:

@@ -43,7 +43,7 @@ class Soak:
         self._database = folder / "data" / DATABASE
         self._expected = Expected()
         self._read = 0  # bytes of the acknowledgements
-        self._large: dict[str, int] = {}
+        self._large_versions: dict[str, int] = {}
         self._pictures = folder / "pictures"
         self._pictures.mkdir(parents=True)
         draw(self._pictures, _PICTURES, 32)
@@ -53,7 +53,7 @@ class Soak:
         }
         for kind in ("DATA", "CACHE", "CONFIG"):
             self._environment[f"CLIPSTACK_{kind}_DIR"] = str(folder / kind.lower())
-        self._whole = self._imported_elsewhere()
+        self._expected_vectors = self._imported_elsewhere()
         self._killed: Counter[str] = Counter()
 
     def run(self, kills: int) -> Counter[str]:
@@ -61,7 +61,7 @@ class Soak:
         kinds = (self.changes, self.imports, self.compacts, self.copies, self.changes, self.copies)
         for number in range(kills):
             kinds[number % len(kinds)]()
-            self._require_whole()
+            self._check_database()
         return self._killed
 
     def _imported_elsewhere(self) -> dict[str, np.ndarray]:
@@ -84,15 +84,19 @@ class Soak:
         )
 
     def _kill(
-        self, kind: str, running: subprocess.Popen[bytes], begun: Callable[[], bool], most: float
+        self,
+        kind: str,
+        running: subprocess.Popen[bytes],
+        has_begun: Callable[[], bool],
+        max_delay: float,
     ) -> None:
         """Kill a process at most some seconds after it has begun."""
-        while running.poll() is None and not begun():
+        while running.poll() is None and not has_begun():
             time.sleep(0.0005)
-        time.sleep(self._random.uniform(0, most))
+        time.sleep(self._random.uniform(0, max_delay))
         running.send_signal(signal.SIGKILL)
-        ended = running.wait()
-        self._killed[f"{kind}{'' if ended == -signal.SIGKILL else ', ended before'}"] += 1
+        return_code = running.wait()
+        self._killed[f"{kind}{'' if return_code == -signal.SIGKILL else ', ended before'}"] += 1
 
     def _finish(self, *arguments: object) -> None:
         """Run a command to its end.
@@ -123,26 +127,26 @@ class Soak:
 
     def imports(self) -> None:
         """Kill `clipstack import`: what another process has seen of it before stays."""
-        before = self._seen("pictures")
+        before = self._paths("pictures")
         if len(before) == _PICTURES:
             self._finish("collections", "drop", "pictures", "--yes")
             before = set()
         running = self._start("clipstack", "import", self._pictures, *_IMPORT)
         goal = len(before) + self._random.randint(1, _PICTURES - len(before))
-        seen = before
+        seen_paths = before
 
-        def begun() -> bool:
-            nonlocal seen
+        def has_begun() -> bool:
+            nonlocal seen_paths
             if self._count("pictures") < goal:
                 return False
-            seen = self._seen("pictures")
+            seen_paths = self._paths("pictures")
             return True
 
-        self._kill("import", running, begun, 0.02)
-        assert seen <= self._seen("pictures"), "pictures that were seen are gone"
+        self._kill("import", running, has_begun, 0.02)
+        assert seen_paths <= self._paths("pictures"), "pictures that were seen are gone"
         if self._random.random() < 0.5:
             self._finish("import", self._pictures, *_IMPORT)
-            assert self._seen("pictures") == self._whole.keys()
+            assert self._paths("pictures") == self._expected_vectors.keys()
 
     def compacts(self) -> None:
         """Kill `clipstack collections compact`."""
@@ -153,23 +157,25 @@ class Soak:
                 index.create("rows", Model(dimension=_DIMENSION), "COSINE")
             collection = index.collection("rows")
             paths = [f"/rows/{number}" for number in range(_ROWS)]
-            version = max(self._large.values(), default=0) + 1
-            some = self._random.sample(paths, _ROWS // 2)
-            collection.upsert([row_of(path, version, _DIMENSION) for path in some])
-            self._large |= dict.fromkeys(some, version)
-            some = self._random.sample(sorted(self._large), len(self._large) // 3)
-            collection.delete([row_id(path) for path in some])
-            for path in some:
-                del self._large[path]
+            version = max(self._large_versions.values(), default=0) + 1
+            sample = self._random.sample(paths, _ROWS // 2)
+            collection.upsert([row_of(path, version, _DIMENSION) for path in sample])
+            self._large_versions |= dict.fromkeys(sample, version)
+            sample = self._random.sample(
+                sorted(self._large_versions), len(self._large_versions) // 3
+            )
+            collection.delete([row_id(path) for path in sample])
+            for path in sample:
+                del self._large_versions[path]
             before = index.describe("rows").rows
-        assert before == len(self._large)
+        assert before == len(self._large_versions)
         state = self._state()
         running = self._start("clipstack", "collections", "compact", "rows")
         self._kill("compaction", running, lambda: self._state() != state, 0.1)
         with LocalIndex(self._database, wait=10) as index:
             rows = _rows(index, "rows")
-        assert {row.path: row.imported_at for row in rows} == self._large
-        assert len(rows) == len(self._large)
+        assert {row.path: row.imported_at for row in rows} == self._large_versions
+        assert len(rows) == len(self._large_versions)
         for row in rows:
             assert np.array_equal(row.vector, vector_of(row.path, row.imported_at, _DIMENSION))
 
@@ -194,12 +200,12 @@ class Soak:
         goal = self._random.randint(before, len(source) - 1)
         running = self._start("clipstack", *line)
         self._kill("copy", running, lambda: self._count("again") >= goal, 0.02)
-        self._require_copied(source, goal)
+        self._check_copy(source, goal)
         if self._random.random() < 0.5:
             self._finish(*line)
-            self._require_copied(source, len(source))
+            self._check_copy(source, len(source))
 
-    def _require_copied(self, source: dict[str, Row], count: int) -> None:
+    def _check_copy(self, source: dict[str, Row], count: int) -> None:
         """Look at the copy, which has as many rows of the source at the least."""
         with LocalIndex(self._database, wait=10) as index:
             rows = _rows(index, "again") if index.exists("again") else []
@@ -209,7 +215,7 @@ class Soak:
             assert np.array_equal(row.vector, source[row.path].vector), row.path
             assert row.imported_at == source[row.path].imported_at
 
-    def _seen(self, name: str) -> set[str]:
+    def _paths(self, name: str) -> set[str]:
         if not self._database.exists():
             return set()
         with LocalIndex(self._database, wait=10) as index:
@@ -230,21 +236,21 @@ class Soak:
             connection.close()
         return row[0] if row else 0
 
-    def _require_whole(self) -> None:
+    def _check_database(self) -> None:
         """Look at every row, and at the files."""
         connection = sqlite3.connect(self._database, timeout=10)
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         connection.close()
         with LocalIndex(self._database, wait=10) as index:
-            there = content(index)
+            contents = content(index)
             possible = list(self._expected.possible())
-            assert there in possible, difference(there, possible[0])
-            self._expected = Expected(there)
+            assert contents in possible, difference(contents, possible[0])
+            self._expected = Expected(contents)
             if index.exists("pictures"):
                 rows = _rows(index, "pictures")
                 assert len({row.path for row in rows}) == len(rows)
                 for row in rows:
-                    assert np.abs(row.vector - self._whole[row.path]).max() < 1e-4
+                    assert np.abs(row.vector - self._expected_vectors[row.path]).max() < 1e-4
         problems = [
             finding for finding in check_database(self._database) if finding.level == "fail"
         ]

@@ -15,7 +15,7 @@ import numpy as np
 from clipstack.index.local.index import LocalIndex
 from clipstack.index.local.integrity import check_database
 from clipstack.index.schema import row_id
-from tests.faults.disk import Disk, Record, lay_out, record
+from tests.faults.disk import Disk, Record, record, write_files
 from tests.faults.expected import Expected, content, difference
 from tests.faults.workload import ACKS, DATABASE, DIMENSIONS, row_of
 
@@ -54,22 +54,22 @@ def replay(
         LostError: a state is not whole.
     """
     disk, expected, states = Disk(), Expected(), Counter[str]()
-    for number, one in enumerate(records):
-        if one.path == ACKS:
-            if one.operation == "W":
-                expected.take(one.data)
+    for number, entry in enumerate(records):
+        if entry.path == ACKS:
+            if entry.operation == "W":
+                expected.take(entry.data)
         else:
-            disk.apply(one)
+            disk.apply(entry)
         if number % every:
             continue
         for variant, kind in enumerate(kinds):
             chance = random.Random(f"{seed} {number} {variant}")
             with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-                lay_out(disk.after_failure(kind, chance), Path(folder))
+                write_files(disk.after_failure(kind, chance), Path(folder))
                 try:
                     require_whole(Path(folder) / "data" / DATABASE, expected)
                 except Exception as error:
-                    text = f"seed {seed}, record {number} ({one.operation} {one.path}), {kind}"
+                    text = f"seed {seed}, record {number} ({entry.operation} {entry.path}), {kind}"
                     raise LostError(f"{text}: {type(error).__name__}: {error}") from error
             states[kind] += 1
     return states

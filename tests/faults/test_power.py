@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.disk import Disk, Record, recorder
+from tests.faults.disk import Disk, Record, compile_recorder
 from tests.faults.power import LostError, replay, workload
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorder(tmp_path_factory.mktemp("recorder"))
+    return compile_recorder(tmp_path_factory.mktemp("recorder"))
 
 
 @pytest.fixture(scope="module")

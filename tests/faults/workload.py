@@ -47,16 +47,16 @@ class Acks:
 
     def __init__(self, folder: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self._handle = os.open(folder / ACKS, flags, 0o600)
+        self._fd = os.open(folder / ACKS, flags, 0o600)
 
     def around(self, change: dict[str, Any], work: Callable[[], object]) -> None:
         """Do some work and say that it begins and is done."""
-        self._say("begun", change)
+        self._write("begun", change)
         work()
-        self._say("done", change)
+        self._write("done", change)
 
-    def _say(self, moment: str, change: dict[str, Any]) -> None:
-        os.write(self._handle, (json.dumps({"moment": moment, **change}) + "\n").encode())
+    def _write(self, moment: str, change: dict[str, Any]) -> None:
+        os.write(self._fd, (json.dumps({"moment": moment, **change}) + "\n").encode())
 
 
 class Workload:
@@ -80,25 +80,25 @@ class Workload:
             self.create(index, "small")
             self.upsert(index, "small", range(40))
             self.upsert(index, "small", range(20, 60))
-            self.delete(index, "small", self._some(60, 25))
+            self.delete(index, "small", self._sample(60, 25))
             self.upsert(index, "small", range(100, 115))
             self.tag(index, "small", range(100, 110))
         with self._open() as index:
             self.create(index, "large")
             self.upsert(index, "large", range(30))
             for _ in range(4):
-                self.upsert(index, "small", self._some(60, 20))
-            self.delete(index, "small", self._some(60, 30))
+                self.upsert(index, "small", self._sample(60, 20))
+            self.delete(index, "small", self._sample(60, 30))
             self.compact(index, "small")
-            self.upsert(index, "small", self._some(130, 15))
+            self.upsert(index, "small", self._sample(130, 15))
         with self._open() as index:
             self.upsert(index, "large", range(10, 20))
             self.drop(index, "large")
-            self.delete(index, "small", self._some(130, 40))
+            self.delete(index, "small", self._sample(130, 40))
             self.compact(index, "small")
             self.create(index, "large")
             self.upsert(index, "large", range(5))
-            self.tag(index, "small", self._some(130, 40))
+            self.tag(index, "small", self._sample(130, 40))
 
     def run_on(self) -> None:
         """Change anything, again and again, until the process is ended."""
@@ -107,7 +107,7 @@ class Workload:
                 name = self._random.choice(list(DIMENSIONS))
                 if not index.exists(name):
                     self.create(index, name)
-                numbers = self._some(200, self._random.randint(1, 60))
+                numbers = self._sample(200, self._random.randint(1, 60))
                 change = self._random.choices(
                     (self.upsert, self.delete, self.tag), weights=(6, 2, 1)
                 )[0]
@@ -120,7 +120,7 @@ class Workload:
     def _open(self) -> LocalIndex:
         return LocalIndex(self._database, wait=30, create=True)
 
-    def _some(self, most: int, count: int) -> list[int]:
+    def _sample(self, most: int, count: int) -> list[int]:
         return self._random.sample(range(most), count)
 
     def create(self, index: LocalIndex, name: str) -> None:

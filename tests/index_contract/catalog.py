@@ -56,11 +56,11 @@ class TestCatalog:
             assert [opened.info(name) for name in opened.names()] == [first, second]
             assert opened.exists("_ant")
             assert not opened.exists("ant")
-        described = index.describe("Zebra_1")
-        assert (described.name, described.rows, described.info) == ("Zebra_1", 0, first)
-        assert described.index is not None
-        assert described.index.type == index.resolve_vector_index(VectorIndex()).type
-        assert described.aliases == ()
+        summary = index.describe("Zebra_1")
+        assert (summary.name, summary.rows, summary.info) == ("Zebra_1", 0, first)
+        assert summary.index is not None
+        assert summary.index.type == index.resolve_vector_index(VectorIndex()).type
+        assert summary.aliases == ()
         flat = index.describe("_ant").index
         assert flat is not None
         assert flat.type == index.resolve_vector_index(VectorIndex("FLAT")).type == "FLAT"
@@ -127,7 +127,7 @@ class TestCatalog:
         for call in calls:
             with pytest.raises(ClipstackError, match="already"):
                 call()
-        assert [one.name for one in index.list()] == ["first", "second"]
+        assert [summary.name for summary in index.list()] == ["first", "second"]
         assert index.info("alias").metric == "COSINE"
         assert index.info("second").metric == "L2"
 
@@ -175,9 +175,9 @@ class TestCatalog:
             assert opened.names() == ["new"]
             assert not opened.exists("mine")
             assert opened.info("alias") == opened.info("new") == renamed
-            described = opened.describe("alias")
-            assert (described.name, described.rows) == ("new", 2)
-            assert described.aliases == ("alias",)
+            summary = opened.describe("alias")
+            assert (summary.name, summary.rows) == ("new", 2)
+            assert summary.aliases == ("alias",)
             for name in ("new", "alias"):
                 assert search_paths(opened.collection(name)) == ["/near", "/far"]
         index.create("mine", Model(dimension=3), "L2")
@@ -249,9 +249,9 @@ class TestCatalog:
         assert search_paths(collection) == ["/near", "/far"]
         assert other.drop("mine") == 2
         ids = [row_id("/near")]
-        one = np.ones((1, 4), np.float32)
+        query = np.ones((1, 4), np.float32)
         calls: tuple[Callable[[], object], ...] = (
-            lambda: collection.search(one, limit=1),
+            lambda: collection.search(query, limit=1),
             lambda: collection.count(),
             lambda: collection.is_empty(),
             lambda: collection.file_signatures(ids),

@@ -59,19 +59,19 @@ class TestWriting:
         self, shared_other: Index, collection: Collection
     ) -> None:
         name = collection.info.name
-        seen = shared_other.collection(name)
+        other_collection = shared_other.collection(name)
         for number in range(3):
             written = row(f"/{number}", [number, 1, 0, 0], facts={"tags": [f"t{number}"]})
             collection.upsert([written], new=number % 2 == 0)
-            assert not seen.is_empty()
-            assert seen.count() == shared_other.describe(name).rows == number + 1
-            (hits,) = seen.search(np.asarray([[number, 1, 0, 0]], np.float32), limit=1)
+            assert not other_collection.is_empty()
+            assert other_collection.count() == shared_other.describe(name).rows == number + 1
+            (hits,) = other_collection.search(np.asarray([[number, 1, 0, 0]], np.float32), limit=1)
             assert (hits[0].path, hits[0].score) == (f"/{number}", 0)
-            assert seen.file_signatures([written.id]) == {
+            assert other_collection.file_signatures([written.id]) == {
                 written.id: FileSignature(1, 2**60 + 1, f"d/{number}")
             }
-            assert self.paths(seen, f"t{number}") == [f"/{number}"]
-        assert seen.delete([row_id("/0")]) == 1
+            assert self.paths(other_collection, f"t{number}") == [f"/{number}"]
+        assert other_collection.delete([row_id("/0")]) == 1
         assert collection.file_signatures([row_id("/0")]) == {}
         assert collection.count() == 2
 
@@ -92,8 +92,10 @@ class TestWriting:
         assert collection.vectors_by_digest(["d/a", "new"]).keys() == {"new"}
 
     def test_tags_stay_with_a_row_that_is_replaced(self, collection: Collection) -> None:
-        tagged = {"tags": ["Mine", "Été"], "title": "old"}
-        collection.upsert([row(path, [1, 2, 3, 4], facts=tagged) for path in ("/a", "/b", "/c")])
+        facts_with_tags = {"tags": ["Mine", "Été"], "title": "old"}
+        collection.upsert(
+            [row(path, [1, 2, 3, 4], facts=facts_with_tags) for path in ("/a", "/b", "/c")]
+        )
         collection.upsert(
             [
                 row("/a", [4, 3, 2, 1], facts={"title": "new"}),
@@ -169,7 +171,8 @@ class TestWriting:
         assert self.paths(collection, "très neu") == ["/a"]
         assert self.paths(collection, "dog") == ["/a"]
         assert [
-            tagged.tags for tagged in collection.all_picture_tags(Contains(LABELS, ("😀",)))
+            facts_with_tags.tags
+            for facts_with_tags in collection.all_picture_tags(Contains(LABELS, ("😀",)))
         ] == [("New", "Très  neu", "😀")]
         assert collection.row(B) is not None
         assert "tags" not in (collection.row(B) or {})
@@ -195,9 +198,9 @@ class TestWriting:
         query = ONES * 0.25
         before = collection.search(query, limit=300)
         shared_index.set_alias(name, "compacted")
-        done = shared_index.compact("compacted", wait=True)
-        assert (done.name, done.finished, done.lost) == (name, True, 0)
-        assert done.seconds >= 0
+        result = shared_index.compact("compacted", wait=True)
+        assert (result.name, result.finished, result.lost) == (name, True, 0)
+        assert result.seconds >= 0
         assert contents(collection) == [content(row) for row in left]
         assert collection.search(query, limit=300) == before
         assert collection.count(Contains(LABELS, ("t3",))) == 100

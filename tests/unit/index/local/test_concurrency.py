@@ -45,34 +45,36 @@ def replace(path: str, name: str) -> None:
 
     Steady rows are replaced by themselves: they get another slot, and are found all the while.
     """
-    chance = random.Random(name)
+    rng = random.Random(name)
     paths = [f"/{name}/{number}" for number in range(60)]
-    now: dict[str, int] = {}
+    versions: dict[str, int] = {}
     with LocalIndex(Path(path), wait=60) as index:
         collection = index.collection("images")
         for version in range(1, ROUNDS + 1):
-            some = chance.sample(paths, 25)
-            collection.upsert([versioned(path, version) for path in some])
-            now |= dict.fromkeys(some, version)
-            collection.upsert([versioned(path, 0) for path in chance.sample(STEADY, 20)])
-            gone = chance.sample(paths, 8)
-            assert collection.delete([row_id(path) for path in gone]) == len(now.keys() & gone)
-            for path in gone:
-                now.pop(path, None)
+            sample = rng.sample(paths, 25)
+            collection.upsert([versioned(path, version) for path in sample])
+            versions |= dict.fromkeys(sample, version)
+            collection.upsert([versioned(path, 0) for path in rng.sample(STEADY, 20)])
+            deleted = rng.sample(paths, 8)
+            assert collection.delete([row_id(path) for path in deleted]) == len(
+                versions.keys() & deleted
+            )
+            for path in deleted:
+                versions.pop(path, None)
             if version % 10 == 0:
                 collection.set_tags({row_id(path): [f"v{version}"] for path in paths})
-    print(json.dumps(now))
+    print(json.dumps(versions))
 
 
 def compact(path: str) -> None:
     """Compact until the file `done` is there; print how often."""
-    times = 0
+    rounds = 0
     with LocalIndex(Path(path), wait=60) as index:
         while not Path(path).with_name("done").exists():
             index.compact("images", wait=True)
-            times += 1
+            rounds += 1
             time.sleep(0.01)
-    print(times)
+    print(rounds)
 
 
 def search(path: str, seed: str) -> None:
@@ -136,15 +138,15 @@ def test_searches_beside_writers_and_compactions(tmp_path: Path) -> None:
         index.collection("images").upsert([versioned(path, 0) for path in STEADY])
     with ThreadPoolExecutor() as pool:
         writers = [pool.submit(in_process, replace, path, name) for name in ("one", "two")]
-        others = [pool.submit(in_process, search, path, seed) for seed in (1, 2)]
-        others.append(pool.submit(in_process, compact, path))
+        readers = [pool.submit(in_process, search, path, seed) for seed in (1, 2)]
+        readers.append(pool.submit(in_process, compact, path))
         try:
             written = {}
             for writer in writers:
                 written |= json.loads(writer.result())
         finally:
             (tmp_path / "done").touch()
-        counts = [int(other.result()) for other in others]
+        counts = [int(other.result()) for other in readers]
     assert min(counts) >= 1, counts
     with LocalIndex(path, wait=10) as index:
         rows = [row for batch in index.collection("images").rows() for row in batch]
@@ -184,22 +186,22 @@ def test_two_imports_at_once_beside_searches(tmp_path: Path) -> None:
     for folder in folders:
         folder.mkdir()
         draw(folder, 150, 32)
-    both = [
+    importers = [
         process("import", folder, folders[0], "-m", "shapes", "--batch-size", "8", "--json")
         for folder in folders
     ]
     database = tmp_path / "data" / "clipstack.db"
     answers = []
-    while any(one.poll() is None for one in both):
+    while any(importer.poll() is None for importer in importers):
         if database.exists():
             found = process("search", "a ring", "--limit", "5", "-q")
             out, err = found.communicate()
             assert found.returncode in (0, 1, 6), err
             assert "unexpected" not in err, err
             answers.append(found.returncode)
-    for one in both:
-        out, err = one.communicate()
-        assert one.returncode == 0, err
+    for importer in importers:
+        out, err = importer.communicate()
+        assert importer.returncode == 0, err
         assert '"failed": 0' in out
     assert 0 in answers
     with LocalIndex(database, wait=1) as index:

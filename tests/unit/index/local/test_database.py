@@ -14,7 +14,7 @@ from clipstack.errors import ClipstackError
 from clipstack.index.local import schema
 from clipstack.index.local.index import LocalIndex
 from clipstack.index.local.integrity import check_database
-from tests.local_index import ROWS, fill, findable
+from tests.local_index import ROWS, fill, findable_rows
 
 
 class TestSqliteFile:
@@ -40,7 +40,7 @@ class TestSqliteFile:
         os.truncate(database, database.stat().st_size // 2)
         with pytest.raises(ClipstackError, match="damaged"):
             LocalIndex(database, wait=1)
-        (finding,) = [found for found in check_database(database) if found.level == "fail"]
+        (finding,) = [finding for finding in check_database(database) if finding.level == "fail"]
         assert "damaged" in finding.text
         assert finding.fix
 
@@ -49,9 +49,9 @@ class TestSqliteFile:
         with database.open("r+b") as opened:
             opened.seek(4096 * (pages // 2))
             opened.write(random.Random(1).randbytes(4096 * (pages - pages // 2)))
-        findings = [found for found in check_database(database) if found.level == "fail"]
+        findings = [finding for finding in check_database(database) if finding.level == "fail"]
         assert findings
-        assert all(found.fix for found in findings)
+        assert all(finding.fix for finding in findings)
         with LocalIndex(database, wait=1) as index, pytest.raises(ClipstackError):
             list(index.collection("images").rows())
 
@@ -66,7 +66,7 @@ class TestSqliteFile:
         (finding,) = check_database(path)
         assert (finding.level, "nothing is imported" in finding.text) == ("ok", True)
         fill(path)
-        assert {found.level for found in check_database(path)} == {"ok"}
+        assert {finding.level for finding in check_database(path)} == {"ok"}
 
     def test_of_another_program(self, tmp_path: Path) -> None:
         path = tmp_path / "some.db"
@@ -98,7 +98,7 @@ class TestSqliteFile:
         monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
         for _ in range(2):
             with LocalIndex(database, wait=1) as index:
-                assert findable(index.collection("images"), range(ROWS)) == set(range(ROWS))
+                assert findable_rows(index.collection("images"), range(ROWS)) == set(range(ROWS))
         with contextlib.closing(sqlite3.connect(database)) as connection:
             assert connection.execute("SELECT colour FROM collections").fetchall() == [("grey",)]
             assert connection.execute("PRAGMA user_version").fetchone() == (2,)
@@ -112,4 +112,4 @@ class TestSqliteFile:
             with pytest.raises(ClipstackError, match="no such table"):
                 LocalIndex(database, wait=1)
         with LocalIndex(database, wait=1) as index:
-            assert findable(index.collection("images"), range(ROWS)) == set(range(ROWS))
+            assert findable_rows(index.collection("images"), range(ROWS)) == set(range(ROWS))

@@ -15,7 +15,7 @@ from clipstack.index.local import integrity as local_check
 from clipstack.index.local.index import LocalIndex
 from clipstack.index.local.integrity import Finding, check_database
 from clipstack.index.schema import row_id
-from tests.local_index import fill, findable, in_process, numbered
+from tests.local_index import fill, findable_rows, in_process, numbered_row
 from tests.material import draw
 from tests.namespaces import inside
 from tests.running import Cli
@@ -29,12 +29,12 @@ def use(path: str) -> None:
     with LocalIndex(database, wait=5) as index:
         collection = index.collection("images")
         collection.prepare()
-        collection.upsert([numbered(number) for number in range(50, ROWS + 30)])
+        collection.upsert([numbered_row(number) for number in range(50, ROWS + 30)])
         collection.set_tags({row_id("/3"): ["x"]})
         collection.delete([row_id(f"/{number}") for number in range(20)])
         index.compact("images", wait=True)
-        whole = set(range(20, ROWS + 30))
-        print(findable(collection, whole) == whole, collection.count())
+        remaining = set(range(20, ROWS + 30))
+        print(findable_rows(collection, remaining) == remaining, collection.count())
     print({finding.level for finding in check_database(database)})
 
 
@@ -63,7 +63,7 @@ def write_on_network(path: str) -> None:
     with LocalIndex(Path(path), wait=30) as index:
         collection = index.collection("images")
         for start in range(1000, 1400, 10):
-            collection.upsert([numbered(number) for number in range(start, start + 10)])
+            collection.upsert([numbered_row(number) for number in range(start, start + 10)])
             time.sleep(0.01)
 
 
@@ -74,9 +74,9 @@ def read_on_network(path: str) -> None:
     with LocalIndex(Path(path), wait=30) as index:
         collection = index.collection("images")
         while collection.count() < ROWS + 400:
-            found.add(len(findable(collection, range(ROWS))))
+            found.add(len(findable_rows(collection, range(ROWS))))
             searches += 1
-        print(searches > 3, found, len(findable(collection, range(1000, 1400))))
+        print(searches > 3, found, len(findable_rows(collection, range(1000, 1400))))
 
 
 def journal(path: Path) -> Finding:
@@ -129,7 +129,7 @@ class TestNetwork:
                 assert journal(database).text.startswith("WAL"), "others use it"
                 other.close()
                 index.compact("images", wait=True)
-                assert findable(index.collection("images"), range(ROWS)) == set(range(ROWS))
+                assert findable_rows(index.collection("images"), range(ROWS)) == set(range(ROWS))
             assert journal(database).level == "ok"
             assert journal(database).text.startswith("DELETE, as the file lies on cifs")
         finding = journal(database)

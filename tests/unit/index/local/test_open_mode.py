@@ -21,7 +21,7 @@ import pytest
 from clipstack.errors import ClipstackError
 from clipstack.index.local.index import LocalIndex
 from clipstack.index.local.integrity import check_database
-from tests.local_index import fill, findable, in_process, numbered
+from tests.local_index import fill, findable_rows, in_process, numbered_row
 from tests.material import draw
 from tests.namespaces import read_only, without_rights
 from tests.running import Cli
@@ -42,7 +42,7 @@ def content(folder: Path) -> dict[str, str]:
 def write_and_be_killed(path: str, rows: str) -> None:
     """Write rows and end without closing the database."""
     index = LocalIndex(Path(path), wait=10, create=True)
-    index.collection("images").upsert([numbered(number) for number in range(int(rows))])
+    index.collection("images").upsert([numbered_row(number) for number in range(int(rows))])
     os._exit(0)
 
 
@@ -58,11 +58,11 @@ def look(database: Path) -> None:
     """Print what is found in a database and what writing comes to."""
     with LocalIndex(database, wait=1) as index:
         collection = index.collection("images")
-        print(len(findable(collection, range(ROWS))), collection.count(), index.names())
+        print(len(findable_rows(collection, range(ROWS))), collection.count(), index.names())
         for work in (
-            lambda: collection.upsert([numbered(7, version=1)]),
-            lambda: collection.delete([numbered(7).id]),
-            lambda: collection.set_tags({numbered(7).id: ["x"]}),
+            lambda: collection.upsert([numbered_row(7, version=1)]),
+            lambda: collection.delete([numbered_row(7).id]),
+            lambda: collection.set_tags({numbered_row(7).id: ["x"]}),
             lambda: index.drop("images"),
             lambda: index.compact("images", wait=True),
         ):
@@ -121,9 +121,9 @@ def test_commands_on_a_file_system_that_can_only_be_read(
     cli: Cli, tmp_path: Path, pictures: Path, wal: str
 ) -> None:
     assert cli("import", pictures, "-m", "shapes").code == 0
-    data, some = tmp_path / "data", pictures / "0003.png"
+    data, picture = tmp_path / "data", pictures / "0003.png"
     if wal != "closed":
-        in_process(tag_and_be_killed, data / "clipstack.db", some)
+        in_process(tag_and_be_killed, data / "clipstack.db", picture)
         assert (data / "clipstack.db-wal").stat().st_size
     if wal == "killed, index lost":
         (data / "clipstack.db-shm").unlink()
@@ -132,29 +132,29 @@ def test_commands_on_a_file_system_that_can_only_be_read(
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return read_only(data, sys.executable, "-m", "clipstack", *arguments)
 
-    hits = run("search", "--image", some, "--limit", 3)
+    hits = run("search", "--image", picture, "--limit", 3)
     assert hits.returncode == 0, hits.stderr
-    assert str(some) in hits.stdout.splitlines()[0]
-    filtered = run("search", "--image", some, "--min-width", 10, "--limit", 100, "-q")
+    assert str(picture) in hits.stdout.splitlines()[0]
+    filtered = run("search", "--image", picture, "--min-width", 10, "--limit", 100, "-q")
     assert len(filtered.stdout.split()) == 12, filtered.stderr
     listed = run("collections", "list")
     assert listed.stdout.split("\t")[:2] == ["images", "12"], listed.stderr
-    shown = run("show", some)
-    assert shown.returncode == 0, shown.stderr
-    assert ("found before" in shown.stdout) == (wal != "closed")
+    details = run("show", picture)
+    assert details.returncode == 0, details.stderr
+    assert ("found before" in details.stdout) == (wal != "closed")
     doctor = run("doctor")
     assert "can only be read here" in doctor.stdout
     (pictures / "0003.png").touch()
     for line in (
         ("import", pictures, "-m", "shapes"),
-        ("tag", some, "--add", "later"),
+        ("tag", picture, "--add", "later"),
         ("collections", "compact", "images"),
         ("collections", "drop", "images", "--yes"),
     ):
-        refused = run(*line)
-        assert refused.returncode == 1, (line, refused.stdout, refused.stderr)
-        assert f"Error: {data / 'clipstack.db'}: can only be read here" in refused.stderr
-        assert "Allow writing to the file and its folder" in refused.stderr
+        result = run(*line)
+        assert result.returncode == 1, (line, result.stdout, result.stderr)
+        assert f"Error: {data / 'clipstack.db'}: can only be read here" in result.stderr
+        assert "Allow writing to the file and its folder" in result.stderr
     assert content(data) == before
 
 
@@ -195,10 +195,10 @@ def follow(path: str) -> None:
         collection = index.collection("images")
         print("reading", flush=True)
         while collection.count() < ROWS + 400:
-            assert findable(collection, range(ROWS)) == set(range(ROWS))
-        assert len(findable(collection, range(1000, 1400))) == 400
+            assert findable_rows(collection, range(ROWS)) == set(range(ROWS))
+        assert len(findable_rows(collection, range(1000, 1400))) == 400
         try:
-            collection.delete([numbered(7).id])
+            collection.delete([numbered_row(7).id])
         except ClipstackError as error:
             print(error.message.removeprefix(path))
 
@@ -211,7 +211,7 @@ def test_what_is_written_elsewhere_is_followed(tmp_path: Path) -> None:
         reading = pool.submit(read_only, tmp_path, sys.executable, "-c", call)
         for start in range(1000, 1400, 20):  # opened, written to and closed; which leaves no WAL
             with LocalIndex(path, wait=10) as index:
-                rows = [numbered(number) for number in range(start, start + 20)]
+                rows = [numbered_row(number) for number in range(start, start + 20)]
                 index.collection("images").upsert(rows)
             time.sleep(0.1)
         ran = reading.result()
