@@ -19,13 +19,17 @@ MARKERS_BY_PATH = {
     "service": "service",
     "faults": "slow",
     "packaging/test_install.py": "slow",
+    "cli/test_bench.py": "slow",
     "cli/test_meaning.py": "slow",
     "cli/test_optimize.py": "slow",
     "cli/test_transfer_copy.py": "slow",
     "unit/encoders/openvino/test_encoder.py": "slow",
     "unit/encoders/remote": "service",
     "unit/encoders/torch": "slow",
+    "unit/index/local/test_concurrency.py": "slow",
+    "unit/index/local/test_filesystem.py": "slow",
     "unit/index/local/test_open_mode.py": "slow",
+    "unit/search/test_cutoff.py": "slow",
 }
 MARKERS_BY_FIXTURE = {"browser": "browser", "shared_pictures": "pictures"}
 SLOW = {"service", "slow"}

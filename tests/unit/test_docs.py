@@ -83,3 +83,10 @@ def test_files_that_are_named_exist(page: Path, name: str) -> None:
     # A name without a path is of a file or folder in the one that the sentence is about.
     below = any(ROOT.glob(f"clipstack/**/{name}")) if "/" not in name.rstrip("/") else False
     assert below or any((folder / name).exists() for folder in folders)
+
+
+def test_every_room_is_in_the_table_of_rooms() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rooms = [path for path in (ROOT / "clipstack").iterdir() if path.stem[:1] not in "_."]
+    names = [f"{path.name}/" if path.is_dir() else path.name for path in rooms]
+    assert [name for name in names if f"`{name}`" not in page and name != "py.typed"] == []
