@@ -103,11 +103,21 @@ class Outage:
         """Whether the service is unavailable."""
         return self._since is not None
 
-    def began(self) -> float:
-        """Record that the service failed; returns the seconds that are left of the wait."""
+    @property
+    def seconds_left(self) -> float:
+        """The seconds that are left of the wait; all of them while the service answers."""
+        since = self._since
+        return self._policy.seconds - (time.monotonic() - since if since is not None else 0.0)
+
+    def began(self, since: float | None = None) -> float:
+        """Record that the service failed; returns the seconds that are left of the wait.
+
+        Args:
+            since: when it last may have answered, by `time.monotonic`; None for now.
+        """
         with self._lock:
             if self._since is None:
-                self._since = time.monotonic()
+                self._since = time.monotonic() if since is None else since
             return self._since + self._policy.seconds - time.monotonic()
 
     def over(self) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 
-from clipstack.errors import PrerequisiteError
+from clipstack.errors import PrerequisiteError, UsageError
 from clipstack.stack import containers
 
 
@@ -42,9 +42,12 @@ def seconds_since(time: str, now: datetime.datetime | None = None) -> float:
 def _service_skew(url: str, seconds: float) -> float | None:
     import httpx
 
+    from clipstack import http_client
+
     try:
-        date = httpx.head(url + "/livez", timeout=seconds).headers.get("Date", "")
+        with http_client.new_client(timeout=seconds) as client:
+            date = client.head(url + "/livez").headers.get("Date", "")
         then = parsedate_to_datetime(date)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, UsageError):
         return None
     return (datetime.datetime.now(datetime.UTC) - then).total_seconds()

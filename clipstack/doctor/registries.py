@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from clipstack.errors import UsageError
 from clipstack.stack import containers
 from clipstack.stack.check import Check, Level
 
@@ -50,9 +51,12 @@ def checks(images: Iterable[str], seconds: float) -> list[Check]:
 def _request(host: str, seconds: float, errors: dict[str, str]) -> None:
     import httpx
 
+    from clipstack import http_client
+
     try:
-        httpx.head(f"https://{host}/v2/", timeout=seconds)
-    except httpx.HTTPError as error:
+        with http_client.new_client(timeout=seconds) as client:
+            client.head(f"https://{host}/v2/")
+    except (httpx.HTTPError, UsageError) as error:
         errors[host] = " ".join(str(error).split()) or type(error).__name__
     else:
         errors[host] = ""

@@ -69,4 +69,4 @@ def encoder_services(settings: Settings) -> dict[str, str]:
 def probe_encoder(settings: Settings, name: str, url: str, until: float) -> ProbeResult:
     """Probe one encoder service of `encoder_url`."""
     left = max(0.1, until - time.monotonic())
-    return bentoml.probe(url, settings.encoder_token, left, name=name, proxies=True)
+    return bentoml.probe(url, settings.encoder_token, left, name=name)

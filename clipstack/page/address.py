@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import socket
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from urllib.parse import quote, urlsplit
 from clipstack import net
 from clipstack.errors import UsageError
 
-_ALL_INTERFACES = frozenset({"0.0.0.0", "::"})
 _TOKEN_BYTES = 24
 _MIN_TOKEN_LENGTH = 8
 
@@ -78,9 +76,9 @@ class PageAddress:
             return False
         if name in {"localhost", "127.0.0.1", "::1", self.host.lower()}:
             return True
-        if self.host not in _ALL_INTERFACES:
+        if not net.is_unspecified(self.host):
             return False
-        return _is_ip_address(name) or name in _own_names()
+        return net.ip_address(name) is not None or name in _own_names()
 
 
 def page_address(host: str, port: int, token: str = "") -> PageAddress:
@@ -99,7 +97,7 @@ def page_address(host: str, port: int, token: str = "") -> PageAddress:
             )
     elif not net.is_loopback(host):
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-    return PageAddress(host, port, token)
+    return PageAddress(str(net.ip_address(host) or host), port, token)
 
 
 def listen(address: PageAddress) -> socket.socket:
@@ -122,14 +120,6 @@ def _split(host: str) -> tuple[str, int]:
     if not name or parts.username is not None or parts.path or parts.query or parts.fragment:
         return "", 0
     return name, 80 if port is None else port
-
-
-def _is_ip_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _own_names() -> set[str]:

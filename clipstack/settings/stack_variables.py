@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from clipstack import net
 from clipstack.errors import ClipstackError, UsageError
-from clipstack.net import url_of
 from clipstack.settings import atomic_file
 from clipstack.settings.directories import data_dir
 
 PREFIX = "CLIPSTACK_"
 PROJECT = "CLIPSTACK_PROJECT"
+BIND_ADDRESS = "CLIPSTACK_BIND_ADDRESS"
 SECRETS = ("CLIPSTACK_MINIO_PASSWORD", "CLIPSTACK_S3_SECRET_KEY", "CLIPSTACK_ENCODER_TOKEN")
 _VARIABLE = re.compile(r"\$\{(CLIPSTACK_[A-Z0-9_]+)(?::-([^}]*)|:\?[^}]*)?\}")
 
@@ -72,7 +73,11 @@ def variables(
     if environment is None:
         environment = os.environ
     overrides = {name: value for name, value in environment.items() if name in defaults() and value}
-    return {**defaults(), **_saved(project), **table, **overrides, PROJECT: project}
+    values = {**defaults(), **_saved(project), **table, **overrides, PROJECT: project}
+    # Docker takes an address alone.
+    address = net.bare(values[BIND_ADDRESS].strip())
+    values[BIND_ADDRESS] = "127.0.0.1" if address.lower() == "localhost" else address
+    return values
 
 
 def write(project: str, values: Mapping[str, str]) -> Path:
@@ -111,9 +116,8 @@ def projects() -> list[str]:
 def service_urls(values: Mapping[str, str]) -> dict[str, str]:
     """The URLs by which this machine reaches "etcd", "minio", "milvus", "bentoml" and "attu".
 
-    "health" is Milvus' second port, for /healthz and its metrics.
+    "health" is Milvus' second port, for /healthz and its metrics. No proxy is used for them.
     """
-    bind_address = values["CLIPSTACK_BIND_ADDRESS"]
     ports = {
         "etcd": "ETCD_PORT",
         "minio": "MINIO_PORT",
@@ -122,7 +126,12 @@ def service_urls(values: Mapping[str, str]) -> dict[str, str]:
         "bentoml": "BENTOML_PORT",
         "attu": "ATTU_PORT",
     }
-    return {name: url_of(bind_address, values[PREFIX + port]) for name, port in ports.items()}
+    urls = {
+        name: net.url_of(values[BIND_ADDRESS], values[PREFIX + port])
+        for name, port in ports.items()
+    }
+    net.reach_directly(urls["milvus"])
+    return urls
 
 
 def from_table(table: Mapping[str, object], origin: str) -> dict[str, str]:

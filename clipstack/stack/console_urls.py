@@ -49,7 +49,10 @@ def has_browser() -> bool:
 def _answers(url: str) -> bool:
     import httpx
 
+    from clipstack import http_client
+
     try:
-        return httpx.get(url, timeout=_SECONDS, follow_redirects=True).status_code == 200
+        with http_client.new_client(timeout=_SECONDS, follow_redirects=True) as client:
+            return client.get(url).status_code == 200
     except httpx.HTTPError:
         return False

@@ -16,6 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "events": set(),
     "net": {"errors"},
+    "http_client": {"net"},
     "retry": {"errors", "events"},
     "settings": {"errors", "net"},
     "images": {"errors"},
@@ -23,8 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "units": set(),
     "vectors": set(),
     "thumbnail_cache": {"errors", "settings", "images"},
-    "encoders": {"errors", "events", "settings", "images", "retry", "vectors"},
-    "index": {"errors", "events", "settings", "retry", "units"},
+    "encoders": {"errors", "events", "http_client", "settings", "images", "retry", "vectors"},
+    "index": {"errors", "events", "net", "settings", "retry", "units"},
     "model_selection": {"errors", "events", "settings", "encoders", "index", "retry"},
     "ingest": {
         *("errors", "events", "settings", "images", "encoders", "index", "retry"),
@@ -32,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "search": {
         *("errors", "events", "settings", "images", "encoders", "index", "model_selection"),
-        "vectors",
+        *("http_client", "vectors"),
     },
     "tagging": {"errors", "events", "settings", "index", "model_selection"},
     "web": {"errors"},
@@ -43,11 +44,17 @@ ALLOWED: dict[str, set[str]] = {
     },
     "demo": {"errors", "scenes", "encoders"},
     "bench": {"errors", "events", "settings", "images", "scenes", "encoders", "index", "units"},
-    "stack": {"errors", "events", "net", "settings", "encoders", "service", "index", "units"},
-    "health": {"errors", "settings", "encoders", "index", "model_selection", "stack"},
+    "stack": {
+        *("errors", "events", "net", "http_client", "settings", "encoders", "service", "index"),
+        "units",
+    },
+    "health": {
+        *("errors", "net", "http_client", "settings", "encoders", "index", "model_selection"),
+        "stack",
+    },
     "doctor": {
         *("errors", "settings", "encoders", "index", "model_selection", "stack", "health"),
-        "units",
+        *("http_client", "units"),
     },
     "output": {
         *("errors", "events", "settings", "images", "thumbnail_cache", "encoders", "index"),
@@ -73,7 +80,7 @@ ONLY_IN = {
     "huggingface_hub": {"encoders/models"},
     "httpx": {
         *("encoders/remote", "search/url_fetch", "stack/console_urls", "health/probes"),
-        *("doctor/clock_skew", "doctor/registries"),
+        *("doctor/clock_skew", "doctor/registries", "http_client"),
     },
     "openvino": {"encoders/openvino", "bench"},
     "nncf": {"encoders/openvino"},

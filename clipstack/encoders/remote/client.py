@@ -67,9 +67,11 @@ class EncoderClient:
     def __init__(self, url: str, token: str = "") -> None:
         import httpx
 
+        from clipstack import http_client
+
         self.url = checked_url(url)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(
+        self._client = http_client.new_client(
             headers=headers,
             timeout=httpx.Timeout(120.0, connect=5.0),
             # uvicorn closes connections that are idle for 5 s; a request sent just then would fail.
@@ -101,8 +103,11 @@ class EncoderClient:
         """Whether the service answers at all, however busy it is."""
         import httpx
 
+        from clipstack import http_client
+
         try:
-            httpx.get(f"{self.url}/livez", timeout=_PROBE_SECONDS)
+            with http_client.new_client(timeout=_PROBE_SECONDS) as client:
+                client.get(f"{self.url}/livez")
         except httpx.HTTPError:
             return False
         return True

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 _TEXT = b"a picture of health"
 
 
-def probe(
-    url: str, token: str, seconds: float, *, name: str = "bentoml", proxies: bool = False
-) -> ProbeResult:
+def probe(url: str, token: str, seconds: float, *, name: str = "bentoml") -> ProbeResult:
     """GET /readyz and /model, and encode a text.
 
     Args:
@@ -30,12 +28,11 @@ def probe(
         token: of the service, or "".
         seconds: for all of it.
         name: of the service in the result.
-        proxies: whether to use HTTP_PROXY and its like.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def work(notes: ProbeNotes) -> None:
-        with ProbeClient(url, seconds, proxies=proxies) as client:
+        with ProbeClient(url, seconds) as client:
             ready = client.request("GET", "/readyz")
             model = client.request("GET", "/model", headers=headers)
             _check_token(model, token)

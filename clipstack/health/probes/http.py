@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from clipstack.errors import UsageError
 from clipstack.health.probes.result import ProbeError, ProbeStatus
 
 if TYPE_CHECKING:
@@ -22,18 +23,15 @@ class ProbeClient(AbstractContextManager["ProbeClient"]):
     Args:
         url: of the service.
         seconds: for all requests together.
-        proxies: whether to use HTTP_PROXY and its like; not for services of this machine.
     """
 
-    def __init__(self, url: str, seconds: float, *, proxies: bool = False) -> None:
-        import httpx
+    def __init__(self, url: str, seconds: float) -> None:
+        from clipstack import http_client
 
         self.url = url.rstrip("/")
         self._seconds = seconds
         self._until = time.monotonic() + seconds
-        # Creating a TLS context takes 50 ms.
-        secure = self.url.startswith("https:")
-        self._client = httpx.Client(verify=secure, trust_env=proxies)
+        self._client = http_client.new_client()
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
@@ -61,6 +59,8 @@ class ProbeClient(AbstractContextManager["ProbeClient"]):
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ProbeError(ProbeStatus.DOWN, f"no answer that can be read: {reason}") from None
+        except UsageError as error:  # of the environment's proxy
+            raise ProbeError(ProbeStatus.DOWN, error.message, error.hint) from None
 
 
 def silence_reason(seconds: float) -> str:

@@ -67,7 +67,7 @@ def probe_bucket(bucket: Bucket, seconds: float) -> ProbeResult:
 
     def work(_: ProbeNotes) -> None:
         path = f"/{bucket.name}"
-        with ProbeClient(bucket.url, seconds, proxies=True) as client:
+        with ProbeClient(bucket.url, seconds) as client:
             headers = signed(
                 "HEAD", client.url + path, bucket.key, bucket.secret, region=bucket.region
             )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from clipstack import net
 from clipstack.index.milvus import errors
 from clipstack.retry import InterruptError, RetryPolicy
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 # Seconds for one attempt. A read with strong consistency took 22 s after a restart of Milvus.
 ATTEMPT_SECONDS = 30.0
+# Seconds for one attempt where there is little time to wait, at least.
+LEAST_SECONDS = 1.0
+# Seconds for a server to answer that it is there.
+_ALIVE_SECONDS = 2.0
 # Seconds that a running call may take after Ctrl-C.
 _GRACE_SECONDS = 4.0
 # Idempotent calls; a repeated `insert` would duplicate every row.
@@ -29,26 +34,33 @@ _REPEATABLE = {
 _LOCAL = {"close", "prepare_index_params", "create_schema"}
 
 
-def grpc_options() -> dict[str, Any]:
-    """Options of the gRPC channel: a deadline per attempt, and quick reconnects.
+def grpc_options(host: str, port: int) -> dict[str, Any]:
+    """Options of the gRPC channel to a server: its proxy, a deadline per attempt, quick reconnects.
 
     pymilvus' own `timeout` is how long it retries a call, and it would retry an insert whose
     response was lost, which duplicates every row. So pymilvus' retries are disabled, and gRPC has
     the deadline.
+
+    Raises:
+        UsageError: gRPC can't use the proxy that the environment names.
     """
+    proxy = net.grpc_proxy_for(host, port)
     every = {"name": [{}], "timeout": f"{ATTEMPT_SECONDS:g}s"}
     return {
         "grpc.service_config": json.dumps({"methodConfig": [every]}),
         "grpc.enable_retries": 0,
         "grpc.initial_reconnect_backoff_ms": 500,
         "grpc.max_reconnect_backoff_ms": 2000,
+        **({"grpc.http_proxy": proxy} if proxy else {"grpc.enable_http_proxy": 0}),
     }
 
 
 class Client:
     """A MilvusClient whose errors are ClipstackErrors.
 
-    Every method is pymilvus' own. Idempotent ones are retried for as long as `retry_policy` allows.
+    Every method is pymilvus' own. Idempotent ones are retried for as long as `retry_policy` allows,
+    which counts from the start of the first call that fails. One that takes longer than that is
+    given up only if the server does not answer anything else either.
 
     Args:
         client: a connected MilvusClient.
@@ -71,11 +83,13 @@ class Client:
         return partial(self._call, name)
 
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        options = kwargs if "timeout" in kwargs else {"retry_times": 0, **kwargs}
         attempt = 0
+        is_slow = False
         while True:
+            started = time.monotonic()
+            limit = {} if "timeout" in kwargs else self._limit(name, is_slow)
             try:
-                response = self._attempt(getattr(self._client, name), *args, **options)
+                response = self._attempt(getattr(self._client, name), *args, **limit | kwargs)
             except Exception as error:
                 failure = errors.translate_error(error, self.address)
                 if self._is_closed or (failure and failure.is_transient and self._is_stopped):
@@ -84,11 +98,34 @@ class Client:
                     raise
                 if not (failure.is_transient and name in _REPEATABLE):
                     raise failure.error from None
+                if failure.is_timeout and "timeout" in limit and self._is_alive():
+                    is_slow = True
+                    continue
+                self._outage.began(started)
                 self._outage.wait(failure.error, attempt)
                 attempt += 1
             else:
                 self._outage.over()
                 return response
+
+    def _limit(self, name: str, is_slow: bool) -> dict[str, Any]:
+        """Options that limit an attempt where the channel's limit is longer than the wait.
+
+        Args:
+            is_slow: whether the server was alive when the call took longer than that.
+        """
+        left = self._outage.seconds_left
+        if is_slow or left >= ATTEMPT_SECONDS or name not in _REPEATABLE:
+            return {"retry_times": 0}
+        return {"timeout": max(LEAST_SECONDS, left - _ALIVE_SECONDS)}
+
+    def _is_alive(self) -> bool:
+        """Whether the server answers, however slow a call is."""
+        try:
+            self._client.get_server_version(timeout=_ALIVE_SECONDS)
+        except Exception:
+            return False
+        return True
 
     def _attempt(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         key = threading.get_ident()

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from clipstack.errors import UnreachableError, UsageError
 from clipstack.index.milvus import errors
-from clipstack.index.milvus.client import Client, grpc_options
+from clipstack.index.milvus.client import LEAST_SECONDS, Client, grpc_options
 from clipstack.retry import RetryPolicy
 from clipstack.settings import Settings
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
 _CONNECT_SECONDS = 5.0
+_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,33 +120,65 @@ def parse_uri(uri: str) -> SplitResult:
     Raises:
         UsageError: it is invalid.
     """
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https", "tcp") or not parts.hostname:
+    try:
+        parts = urlsplit(uri)
+        is_valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid or parts.scheme not in ("http", "https", "tcp"):
         raise UsageError(
             f"{uri!r} is not the address of a Milvus server",
-            hint='Write it like "http://127.0.0.1:19530", or https:// for TLS.',
+            hint='Write it like "http://127.0.0.1:19530" or "http://[::1]:19530", '
+            "or https:// for TLS.",
         )
     return parts
+
+
+def host_and_port(uri: str) -> tuple[str, int]:
+    """The host, without brackets, and the port of a server's address, as pymilvus reads them.
+
+    Raises:
+        UsageError: it is invalid.
+    """
+    parts = parse_uri(uri)
+    port = parts.port or (443 if parts.scheme == "https" else 19530)
+    return unquote(parts.hostname or ""), port
+
+
+def _pymilvus_uri(uri: str) -> str:
+    """The address as pymilvus can take it.
+
+    pymilvus passes an IPv6 address to gRPC without its brackets, which gRPC refuses. gRPC decodes
+    escaped brackets, and pymilvus does not know what they are.
+    """
+    host, port = host_and_port(uri)
+    if ":" not in host:
+        return uri
+    parts = urlsplit(uri)
+    user, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}{at}{quote(f'[{host}]', safe='')}:{port}").geturl()
 
 
 def _connect(uri: str, token: str, database: str, tls: dict[str, Any], wait: float) -> MilvusClient:
     from pymilvus import MilvusClient
 
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # its errors are raised, not logged
+    options = grpc_options(*host_and_port(uri))
     deadline = time.monotonic() + wait
     while True:
+        left = max(LEAST_SECONDS, deadline - time.monotonic())
         try:
             client = MilvusClient(
-                uri=uri,
+                uri=_pymilvus_uri(uri),
                 token=token,
                 db_name=database,
-                timeout=_CONNECT_SECONDS,
-                grpc_options=grpc_options(),
+                timeout=min(_CONNECT_SECONDS, left),
+                grpc_options=options,
                 # pymilvus would reuse a shared connection, even with other TLS options.
                 dedicated=True,
                 **tls,
             )
-            client.list_collections(retry_times=0)
+            client.list_collections(timeout=max(LEAST_SECONDS, deadline - time.monotonic()))
             return client
         except Exception as error:
             failure = errors.translate_error(error, uri)
@@ -153,7 +186,7 @@ def _connect(uri: str, token: str, database: str, tls: dict[str, Any], wait: flo
                 raise
             if not failure.is_transient:
                 raise failure.error from None
-            if time.monotonic() >= deadline:
+            if time.monotonic() + _PAUSE_SECONDS >= deadline:
                 hint = "`clipstack health` says more; `clipstack up` starts the stack."
                 raise UnreachableError(failure.error.message, hint=hint) from None
-            time.sleep(0.5)
+            time.sleep(_PAUSE_SECONDS)

@@ -55,10 +55,12 @@ class Failure:
     Attributes:
         error: for the user.
         is_transient: whether the same call may succeed later.
+        is_timeout: whether the server gave no answer in time.
     """
 
     error: ClipstackError
     is_transient: bool = False
+    is_timeout: bool = False
 
 
 def translate_error(error: Exception, address: str) -> Failure | None:
@@ -122,7 +124,7 @@ def _from_grpc(status: str, text: str, address: str) -> Failure:
     error = UnreachableError(
         f"no Milvus answers at {address}: {reason or status.lower()}", hint=_HEALTH_HINT
     )
-    return Failure(error, is_transient=True)
+    return Failure(error, is_transient=True, is_timeout=status == "DEADLINE_EXCEEDED")
 
 
 def _from_milvus(code: int, text: str, address: str) -> Failure:

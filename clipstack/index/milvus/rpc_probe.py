@@ -1,7 +1,8 @@
 """A probe of a Milvus server over gRPC: its version, health and collections, and a query.
 
 It calls Milvus' RPCs through the stubs that pymilvus includes: pymilvus' client would retry failed
-calls instead of reporting them.
+calls instead of reporting them. In the end it connects with that client, as imports and searches
+do.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from clipstack.index.milvus.connection import Tls, parse_uri
+from clipstack import net
+from clipstack.errors import ClipstackError
+from clipstack.index.milvus.client import grpc_options
+from clipstack.index.milvus.connection import MilvusConnection, Tls, host_and_port, parse_uri
 from clipstack.index.schema import CollectionInfo
 
 _MAX_COLLECTIONS = 16
@@ -67,7 +71,8 @@ def probe_rpc(
     preferred: str = "",
     seconds: float,
 ) -> RpcProbe:
-    """Request a server's version, health and collections, and query a loaded collection.
+    """Request a server's version, health and collections, query a loaded collection, and connect
+    as an import or a search does.
 
     Args:
         uri: http://host:port, or https:// for TLS.
@@ -91,12 +96,19 @@ def probe_rpc(
             probe.failure, probe.detail = _classify(error)
         except _MilvusStatusError as error:
             probe.failure, probe.detail = RpcFailure.ERROR, str(error)
+    if not probe.failure:
+        probe.step = "a connection for imports and searches"
+        try:
+            MilvusConnection(uri, token=token, database=database, tls=tls, wait=0).close()
+        except ClipstackError as error:
+            probe.failure, probe.detail = RpcFailure.ERROR, error.message
     return probe
 
 
 def prepare() -> None:
     """Import what `probe_rpc` needs, so that its time does not count as the server's."""
     importlib.import_module("pymilvus.grpc_gen.milvus_pb2_grpc")
+    importlib.import_module("pymilvus")
 
 
 class _MilvusStatusError(Exception):
@@ -172,16 +184,14 @@ class _ProbeRun:
 def _channel(uri: str, tls: Tls) -> Iterator[Any]:
     import grpc
 
-    parts = parse_uri(uri)
+    host, port = host_and_port(uri)
     tls.options()  # raises if a file does not exist
-    secure = parts.scheme == "https" or bool(tls.ca)
-    name = parts.hostname or ""
-    host = f"[{name}]" if ":" in name else name
-    address = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 19530)}"
-    options = [("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)]
+    secure = parse_uri(uri).scheme == "https"
+    address = net.host_and_port(host, port)
+    options = list(grpc_options(host, port).items())
     if secure:
         if tls.server_name:
-            options.append(("grpc.ssl_target_name_override", tls.server_name))  # type: ignore[arg-type]
+            options.append(("grpc.ssl_target_name_override", tls.server_name))
         credentials = grpc.ssl_channel_credentials(_read(tls.ca), _read(tls.key), _read(tls.cert))
         channel = grpc.secure_channel(address, credentials, options)
     else:
