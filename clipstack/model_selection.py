@@ -23,6 +23,7 @@ def model_for(
     *,
     download: bool,
     events: Events = SILENT,
+    retry_policy: RetryPolicy | None = None,
 ) -> ModelInfo:
     """The model to use: the one that the user named, else the collection's, else the default.
 
@@ -31,7 +32,8 @@ def model_for(
     Args:
         collection: of the vectors, or None if it does not exist yet.
         download: whether to download a model that is not on this machine.
-        events: reports a download.
+        events: reports a download, and services that are waited for.
+        retry_policy: for services that don't answer; by default `settings.wait` bounds the wait.
 
     Raises:
         PrerequisiteError: the model is not on this machine and can't be downloaded.
@@ -40,7 +42,8 @@ def model_for(
         UsageError: the services have another model than the one that the user named.
     """
     if settings.encoder_urls:
-        model = _service_model(settings)
+        fingerprint = collection.fingerprint if collection else ""
+        model = _service_model(settings, fingerprint, retry_policy or _deadline(settings, events))
     else:
         model = _local_model(settings, collection, download, events)
     if collection:
@@ -58,7 +61,7 @@ def encoder_for(
     """The model, loaded into this process, or in the services at `settings.encoder_urls`.
 
     Args:
-        retry_policy: for services that become unavailable.
+        retry_policy: for services that don't answer; by default `settings.wait` bounds the wait.
         events: reports what takes a while.
 
     Raises:
@@ -68,7 +71,10 @@ def encoder_for(
     """
     if settings.encoder_urls:
         return encoders.connect(
-            settings.encoder_urls, settings.encoder_token, model=model, retry_policy=retry_policy
+            settings.encoder_urls,
+            settings.encoder_token,
+            model=model,
+            retry_policy=retry_policy or _deadline(settings, events),
         )
     encoder = encoders.load(
         model,
@@ -81,9 +87,19 @@ def encoder_for(
     return encoder
 
 
-def _service_model(settings: Settings) -> ModelInfo:
-    encoder = encoders.connect(settings.encoder_urls, settings.encoder_token)
-    encoder.close()
+def _deadline(settings: Settings, events: Events) -> RetryPolicy:
+    hint = "--wait SECONDS waits longer; `clipstack health` says how the encoders are."
+    return RetryPolicy(settings.wait, events, hint=hint, is_deadline=True)
+
+
+def _service_model(settings: Settings, fingerprint: str, retry_policy: RetryPolicy) -> ModelInfo:
+    encoder = encoders.connect(
+        settings.encoder_urls,
+        settings.encoder_token,
+        fingerprint=fingerprint,
+        retry_policy=retry_policy,
+    )
+    encoder.close(report=False)
     model = encoder.info
     if not settings.is_default("model") and not _has_name(model, settings.model):
         raise UsageError(

@@ -70,15 +70,24 @@ class RetryPolicy:
         seconds: the longest wait, for each outage.
         events: reports every outage that lasts.
         hint: what to do when the service does not come back; replaces the error's own hint.
+        is_deadline: whether `seconds` also bound the wait for a slow answer.
 
     Attributes:
         stop: set by Ctrl-C; ends every wait with InterruptError.
     """
 
-    def __init__(self, seconds: float, events: Events = SILENT, *, hint: str = "") -> None:
+    def __init__(
+        self,
+        seconds: float,
+        events: Events = SILENT,
+        *,
+        hint: str = "",
+        is_deadline: bool = False,
+    ) -> None:
         self.seconds = seconds
         self.events = events
         self.hint = hint
+        self.is_deadline = is_deadline
         self.stop = threading.Event()
 
     def outage(self, service: str) -> Outage:

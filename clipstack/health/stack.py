@@ -9,14 +9,15 @@ from functools import partial
 from typing import Any
 
 from clipstack.errors import PrerequisiteError
-from clipstack.health import concurrency
-from clipstack.health.probes import bentoml, container_state, etcd, milvus, minio, prepare
+from clipstack.health import concurrency, remote
+from clipstack.health.probes import container_state, etcd, milvus, minio, prepare
 from clipstack.health.probes.http import silence_reason
 from clipstack.health.probes.result import ProbeResult, ProbeStatus
 from clipstack.health.report import HealthReport
+from clipstack.net import is_loopback
 from clipstack.settings import Settings
 from clipstack.settings.stack_variables import service_urls, variables
-from clipstack.stack import containers
+from clipstack.stack import containers, published_ports
 from clipstack.stack.containers import Container
 from clipstack.stack.services import EXTERNAL_S3, SERVICES, stack_services
 
@@ -30,6 +31,7 @@ class _DockerState:
     containers: Mapping[str, Container] = field(default_factory=dict)
     error: str = ""
     hint: str = ""
+    tunnel_hint: str = ""
 
 
 def check(settings: Settings, seconds: float, deep: bool) -> HealthReport:
@@ -41,14 +43,18 @@ def check(settings: Settings, seconds: float, deep: bool) -> HealthReport:
     """
     values = variables(settings.project, settings.stack)
     urls = service_urls(values)
-    names = [service.name for service in stack_services(values)]
+    encoders = _encoder_services(settings, urls["bentoml"])
+    urls |= encoders
+    names = [s.name for s in stack_services(values) if s.name != "bentoml"] + list(encoders)
     prepare()
     until = time.monotonic() + seconds
     tasks = _tasks(settings, values, urls, until, deep)
+    for name, url in encoders.items():
+        tasks[name] = partial(remote.probe_encoder, settings, name, url, until)
     if values.get(EXTERNAL_S3):
         names.insert(0, "s3")
     work: dict[str, Callable[[], Any]] = {name: tasks[name] for name in names}
-    work[_DOCKER] = lambda: _docker_state(settings.project, seconds)
+    work[_DOCKER] = lambda: _docker_state(settings.project, values, seconds)
     done = concurrency.run(work, until - time.monotonic(), _only_paused_missing(names))
     docker = done.pop(_DOCKER, _DockerState(error="Docker does not answer", hint="Restart Docker."))
     late = partial(ProbeResult, status=ProbeStatus.DOWN, reason=silence_reason(seconds))
@@ -56,6 +62,8 @@ def check(settings: Settings, seconds: float, deep: bool) -> HealthReport:
         name: _with_container(done.get(name) or late(name, url=urls.get(name, "")), docker)
         for name in names
     }
+    for name in encoders.keys() - SERVICES.keys():
+        probes[name] = remote.with_hint(probes[name], settings)
     if "milvus" in probes:
         probes["milvus"] = _with_dependencies(probes)
     return HealthReport(settings.target, tuple(probes.values()), docker.error, docker.hint)
@@ -78,15 +86,26 @@ def _tasks(
         settings.milvus_database,
         collection=settings.collection,
     )
-    encoder_url = " ".join(settings.encoder_urls)  # a stack has one
     keys = values["CLIPSTACK_MINIO_USER"], values["CLIPSTACK_MINIO_PASSWORD"]
     return {
         "s3": lambda: minio.probe_bucket(_bucket(values), left()),
         "etcd": lambda: etcd.probe(urls["etcd"], left()),
         "minio": lambda: minio.probe(urls["minio"], *keys, left(), deep=deep),
         "milvus": lambda: milvus.probe(address, left(), deep=deep),
-        "bentoml": lambda: bentoml.probe(encoder_url, settings.encoder_token, left()),
     }
+
+
+def _encoder_services(settings: Settings, stack_url: str) -> dict[str, str]:
+    """The URLs of `encoder_url` by service: the stack's own is "bentoml", others are numbered."""
+    return {
+        "bentoml" if _address(url) == _address(stack_url) else name: url
+        for name, url in remote.encoder_services(settings).items()
+    }
+
+
+def _address(url: str) -> tuple[str, str]:
+    host, _, port = url.partition("://")[2].partition("/")[0].rpartition(":")
+    return "localhost" if is_loopback(host) else host, port
 
 
 def _bucket(values: Mapping[str, str]) -> minio.Bucket:
@@ -101,10 +120,11 @@ def _bucket(values: Mapping[str, str]) -> minio.Bucket:
     )
 
 
-def _docker_state(project: str, seconds: float) -> _DockerState:
+def _docker_state(project: str, values: Mapping[str, str], seconds: float) -> _DockerState:
     try:
         client = containers.client(max(1.0, seconds))
-        return _DockerState(containers.list_containers(client, project))
+        hint = published_ports.tunnel_hint(published_ports.located(values))
+        return _DockerState(containers.list_containers(client, project), tunnel_hint=hint)
     except PrerequisiteError as error:
         unusable = error
     except Exception as error:  # Docker may stop between two requests
@@ -141,7 +161,8 @@ def _with_container(probe: ProbeResult, docker: _DockerState) -> ProbeResult:
         starting = container is not None and container.health == "starting"
         return replace(probe, hint=hint) if starting and reason else probe
     if not reason:
-        hint = f"`clipstack logs {probe.name}` may say why; `clipstack restart {probe.name}`"
+        logs = f"`clipstack logs {probe.name}` may say why; `clipstack restart {probe.name}`"
+        hint = docker.tunnel_hint or logs
         return replace(probe, reason=f"running, but {probe.reason}", hint=hint)
     if container and container.state == "running":
         reason = f"{reason}: {probe.reason}"

@@ -78,7 +78,7 @@ def run(
             return _plan(settings, request, events)
         retry_policy = RetryPolicy(settings.patience, events, hint=_HINT)
         with connect(settings, create=True, retry_policy=retry_policy) as index:
-            collection, model = _collection(settings, index, events)
+            collection, model = _collection(settings, index, retry_policy, events)
             limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
             return ingest(
                 _scanned(request),
@@ -119,13 +119,14 @@ def _plan(settings: Settings, request: ImportRequest, events: Events) -> ImportS
 def _collection(
     settings: Settings,
     index: Index,
+    retry_policy: RetryPolicy,
     events: Events,
 ) -> tuple[Collection, ModelInfo]:
     """The collection to import into, and its model."""
     info = _existing(settings, index)
     if info is None:
         index.resolve_vector_index(_vector_index(settings))
-    model = model_for(settings, info, download=True, events=events)
+    model = model_for(settings, info, download=True, events=events, retry_policy=retry_policy)
     if info is None:
         info = _create(settings, index, model)
     return index.collection(info.name, patience=settings.patience, events=events), model

@@ -108,10 +108,11 @@ class QueryEncoder:
         future, self._future = self._future, None
         if future is None or self._info != info:
             return []
+        has_waited = self._first is not None or not future.done()
         try:
             self._encoder, vectors = future.result()
         except ClipstackError:  # `_loaded` tries again, and raises it
-            if self._settings.encoder_urls:  # they had the time that the user gives them
+            if self._settings.encoder_urls and has_waited:  # as long as `settings.wait` allows
                 raise
             return []
         return vectors

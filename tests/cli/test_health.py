@@ -96,6 +96,20 @@ def test_servers_that_say_nothing_are_told_and_left_behind(
     assert "Traceback" not in err
 
 
+def test_a_stack_with_encoders_elsewhere(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, stack = f"http://127.0.0.1:{free_port()}", "http://127.0.0.1:3000"
+    with silent_server() as silent:
+        monkeypatch.setenv("CLIPSTACK_ENCODER_URL", f"{silent} {stack} {closed}")
+        ran = cli("--target", "stack", "health", "--timeout", "2", mode="json")
+    by_name = services(ran.json)
+    urls = {name: service["url"] for name, service in by_name.items()}
+    assert list(urls) == ["etcd", "minio", "milvus", "encoder-1", "bentoml", "encoder-3"]
+    assert (urls["encoder-1"], urls["bentoml"], urls["encoder-3"]) == (silent, stack, closed)
+    assert "gives no answer within" in by_name["encoder-1"]["reason"]
+    assert "nothing listens" in by_name["encoder-3"]["reason"]
+    assert "CLIPSTACK_ENCODER_URL" in by_name["encoder-3"]["hint"]
+
+
 def test_nothing_listens(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     monkeypatch.setenv("CLIPSTACK_MILVUS_URI", f"http://127.0.0.1:{port}")

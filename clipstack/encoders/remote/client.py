@@ -28,6 +28,9 @@ MAX_REQUESTS = 4
 
 _LONGEST_RETRY_AFTER = 60.0
 _PROBE_SECONDS = 5.0
+_MODEL_SECONDS = 10.0
+_TEMPORARY = frozenset({408, 425, 429})
+"""Statuses below 500 after which the same request may succeed."""
 _START = "Start it with `clipstack serve`, or leave out --encoder-url to encode in this process."
 
 
@@ -37,16 +40,16 @@ class UnavailableError(Exception):
     Attributes:
         reason: the error to show if nothing else helps.
         retry_after: seconds that the service asked to wait.
-        busy: whether the service answered, and has too much to do.
+        connected: whether anything took the connection.
     """
 
     def __init__(
-        self, reason: ClipstackError, retry_after: float = 0.0, *, busy: bool = False
+        self, reason: ClipstackError, retry_after: float = 0.0, *, connected: bool = True
     ) -> None:
         super().__init__(reason.message)
         self.reason = reason
         self.retry_after = retry_after
-        self.busy = busy
+        self.connected = connected
 
 
 class InvalidRequestError(ClipstackError):
@@ -65,22 +68,29 @@ class EncoderClient:
     """
 
     def __init__(self, url: str, token: str = "") -> None:
-        import httpx
-
-        from clipstack import http_client
-
         self.url = checked_url(url)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = http_client.new_client(
-            headers=headers,
-            timeout=httpx.Timeout(120.0, connect=5.0),
-            # uvicorn closes connections that are idle for 5 s; a request sent just then would fail.
-            limits=httpx.Limits(max_connections=MAX_REQUESTS, keepalive_expiry=3.0),
-        )
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = self._new_client()
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def reconnect(self) -> None:
+        """Send what follows over new connections; requests that hang keep theirs."""
+        self._client = self._new_client()
+
+    def _new_client(self) -> httpx.Client:
+        import httpx
+
+        from clipstack import http_client
+
+        return http_client.new_client(
+            headers=self._headers,
+            timeout=httpx.Timeout(120.0, connect=5.0),
+            # uvicorn closes connections that are idle for 5 s; a request sent just then would fail.
+            limits=httpx.Limits(max_connections=MAX_REQUESTS + 1, keepalive_expiry=3.0),
+        )
 
     def model(self) -> tuple[ModelInfo, int]:
         """The model that the service serves, and the most items it takes in one request.
@@ -90,14 +100,12 @@ class EncoderClient:
             UnreachableError: it refuses the token.
             ClipstackError: it is not a service of clipstack's.
         """
-        response = self._send("GET", "/model", timeout=15.0)
+        response = self._send("GET", "/model", timeout=_MODEL_SECONDS)
         try:
             document = response.json()
             return _model_info(document), int(document["limits"]["items"])
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise ClipstackError(
-                f"{self.url} answers, but not as a service of clipstack's does", hint=_START
-            ) from error
+            raise _not_ours(self.url) from error
 
     def is_alive(self) -> bool:
         """Whether the service answers at all, however busy it is."""
@@ -107,10 +115,10 @@ class EncoderClient:
 
         try:
             with http_client.new_client(timeout=_PROBE_SECONDS) as client:
-                client.get(f"{self.url}/livez")
+                response = client.get(f"{self.url}/livez")
         except httpx.HTTPError:
             return False
-        return True
+        return response.status_code not in (502, 504)
 
     def images(self, pixels: NDArray[np.uint8], model: ModelInfo) -> NDArray[np.float32]:
         """Vectors of pictures, float32 [n, dimension], by `model`; raises as `model()` does."""
@@ -127,7 +135,10 @@ class EncoderClient:
 
         headers = {"Content-Type": media_type, "Accept": "application/octet-stream"}
         response = self._send("POST", path, content=body, headers=headers)
-        if response.headers.get("Clipstack-Fingerprint") != model.fingerprint:
+        fingerprint = response.headers.get("Clipstack-Fingerprint")
+        if fingerprint is None:  # such as a gateway's page about maintenance
+            raise UnavailableError(_not_ours(self.url))
+        if fingerprint != model.fingerprint:
             raise ClipstackError(
                 f"the service at {self.url} has another model now than when this began",
                 hint="Start it with the former model again, or run this command again.",
@@ -137,8 +148,10 @@ class EncoderClient:
             raise ClipstackError(f"the service at {self.url} could not encode item {failed_item}")
         size = count * model.dimension * 4
         if len(response.content) != size:
-            raise ClipstackError(
-                f"the service at {self.url} answered {len(response.content)} bytes, not {size}"
+            raise UnavailableError(
+                UnreachableError(
+                    f"the service at {self.url} answered {len(response.content)} bytes, not {size}"
+                )
             )
         vectors = np.frombuffer(response.content, "<f4").astype(np.float32)
         if not np.isfinite(vectors).all():
@@ -151,20 +164,16 @@ class EncoderClient:
 
         try:
             response = self._client.request(method, self.url + path, **request)
-        except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout) as error:
-            raise UnavailableError(_unreachable(self.url, error)) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise UnavailableError(_unreachable(self.url, error), connected=False) from None
         except httpx.TimeoutException:
-            timeout = UnreachableError(f"the service at {self.url} did not answer in time")
-            raise UnavailableError(timeout) from None
+            raise UnavailableError(silence(self.url)) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+                raise _unreachable(self.url, error) from None
+            raise UnavailableError(_broken_off(self.url, error)) from None
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
             raise _unreachable(self.url, error) from None
-        if response.status_code == 503:
-            busy = UnreachableError(
-                f"the service at {self.url} is busy: {_reason(response)}",
-                hint="Try again later, or give it more workers.",
-            )
-            retry_after = _seconds(response.headers.get("Retry-After", ""))
-            raise UnavailableError(busy, retry_after, busy=True)
         self._check(response)
         return response
 
@@ -175,15 +184,22 @@ class EncoderClient:
         if status in (401, 403):
             raise UnreachableError(
                 f"the service at {self.url} does not accept the token"
-                if "Authorization" in self._client.headers
+                if self._headers
                 else f"the service at {self.url} asks for a token",
                 hint="Put it into CLIPSTACK_ENCODER_TOKEN.",
             )
         if status == 404:
             raise ClipstackError(f"{self.url} is no service of clipstack's", hint=_START)
+        reason = _reason(response)
+        # The service itself says in JSON why it failed; any other 500 is a gateway's.
+        if status in _TEMPORARY or status > 500 or (status == 500 and not reason):
+            raise UnavailableError(
+                _temporary(self.url, response, reason),
+                _seconds(response.headers.get("Retry-After", "")),
+            )
         error_type = InvalidRequestError if status in (400, 413, 415, 422) else ClipstackError
         raise error_type(
-            f"the service at {self.url} answered {status}: {_reason(response)}",
+            f"the service at {self.url} answered {status}: {reason or _phrase(response)}",
             hint="Its log says more." if status >= 500 else "",
         )
 
@@ -234,18 +250,56 @@ def _json(texts: Sequence[str]) -> tuple[str, bytes]:
     return "application/json", json.dumps(texts).encode("ascii")
 
 
+def silence(url: str) -> UnreachableError:
+    """The error for a service that takes a request and does not answer."""
+    return UnreachableError(
+        f"the service at {url} does not answer", hint="`clipstack health` says how it is."
+    )
+
+
 def _unreachable(url: str, error: Exception) -> UnreachableError:
-    detail = " ".join(str(error).split()) or type(error).__name__
-    return UnreachableError(f"no service can be reached at {url}: {detail}", hint=_START)
+    return UnreachableError(f"no service can be reached at {url}: {_detail(error)}", hint=_START)
+
+
+def _broken_off(url: str, error: Exception) -> UnreachableError:
+    return UnreachableError(
+        f"the service at {url} broke off the connection: {_detail(error)}",
+        hint="`clipstack health` says how it is.",
+    )
+
+
+def _not_ours(url: str) -> ClipstackError:
+    return ClipstackError(f"{url} answers, but not as a service of clipstack's does", hint=_START)
+
+
+def _temporary(url: str, response: httpx.Response, reason: str) -> UnreachableError:
+    if response.status_code == 503 and reason:
+        return UnreachableError(
+            f"the service at {url} is busy: {reason}",
+            hint="Try again later, or give it more workers.",
+        )
+    return UnreachableError(
+        f"the service at {url} answered {response.status_code}: {reason or _phrase(response)}",
+        hint="`clipstack health` says how it is; a gateway before it may know more.",
+    )
+
+
+def _detail(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _reason(response: httpx.Response) -> str:
+    """The error that the service gives as JSON; "" for another body."""
     try:
         return str(response.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        return response.reason_phrase or "no reason given"
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def _phrase(response: httpx.Response) -> str:
+    return response.reason_phrase or "no reason given"
 
 
 def _seconds(header: str) -> float:
-    """The seconds of a Retry-After header; the service does not use its other form, a date."""
+    """The seconds of a Retry-After header; its other form, a date, is left out."""
     return min(float(header), _LONGEST_RETRY_AFTER) if header.isdecimal() else 0.0

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import threading
-import time
+import weakref
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from clipstack.encoders.base import ModelInfo
-from clipstack.encoders.remote.client import EncoderClient, UnavailableError, checked_url
-from clipstack.encoders.remote.pool import Call, EncoderPool
+from clipstack.encoders.remote.client import EncoderClient, checked_url
+from clipstack.encoders.remote.pool import EncoderPool
+from clipstack.encoders.remote.service import Call
 from clipstack.encoders.validation import check_pixels, check_texts
-from clipstack.errors import ClipstackError, UsageError
-from clipstack.retry import Backoff, InterruptError, RetryPolicy
+from clipstack.errors import UsageError
+from clipstack.retry import RetryPolicy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +23,6 @@ __all__ = ["RemoteEncoder", "checked_url"]
 
 _PICTURES_PER_REQUEST = 8
 _TEXTS_PER_REQUEST = 64
-_BACKOFF = Backoff(longest=math.inf)  # the deadline ends it
-
-Served = tuple[ModelInfo, int]
-"""The model of a service, and the most items it takes in one request."""
 
 
 class RemoteEncoder:
@@ -38,13 +31,15 @@ class RemoteEncoder:
     Args:
         urls: of the services, such as "http://host:3000".
         token: the token that they ask for, or "".
-        retry_policy: how long to go on when none of them answers any more; 60 s by default.
-        first_patience: seconds to go on until a first one answers.
+        fingerprint: of the model that is wanted; services with another are left out if there is
+            one that has it. "" for the model that all of them have.
+        retry_policy: how long to go on when none of them answers; 60 s by default.
+        first_patience: seconds to go on if nothing takes connections at first.
 
     Raises:
         UsageError: a URL is not valid.
-        UnreachableError: no service answers, or one refuses the token.
-        ClipstackError: one is not a service of clipstack's, or they have different models.
+        UnreachableError: no service answers, or all refuse the token.
+        ClipstackError: none is a service of clipstack's, or they have different models.
     """
 
     engine = "remote"
@@ -54,26 +49,34 @@ class RemoteEncoder:
         urls: tuple[str, ...],
         token: str = "",
         *,
+        fingerprint: str = "",
         retry_policy: RetryPolicy | None = None,
         first_patience: float = 3.0,
     ) -> None:
         if not urls:
             raise UsageError("there is no URL of a service")
         clients = [EncoderClient(url, token) for url in dict.fromkeys(urls)]
-        retry_policy = retry_policy or RetryPolicy(60)
-        served = _ask_all(clients, first_patience, retry_policy.stop)
-        self._info = _same_model(served)
-        self._max_items = min(max_items for _, max_items in served.values())
-        self._pool = EncoderPool(clients, retry_policy)
+        self._pool = EncoderPool(clients, retry_policy or RetryPolicy(60))
+        weakref.finalize(self, self._pool.close, report=False).atexit = False
+        try:
+            self._info = self._pool.connect(fingerprint, first_patience)
+        except BaseException:
+            self._pool.close(report=False)
+            raise
 
     @property
     def info(self) -> ModelInfo:
         """The model of the services; its `folder` is empty, as it is not on this machine."""
         return self._info
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._pool.close()
+    def close(self, *, report: bool = True, linger: float = 0.0) -> None:
+        """Close the connections.
+
+        Args:
+            report: whether to report services that were left out and not reported yet.
+            linger: seconds since the beginning that services have for their first answer.
+        """
+        self._pool.close(report=report, linger=linger)
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Vectors of pictures: uint8 [n, height, width, 3] RGB -> float32 [n, dimension].
@@ -84,8 +87,9 @@ class RemoteEncoder:
             ClipstackError: all of them refuse, fail, or have another model now.
         """
         check_pixels(pixels, self._info)
-        size = min(_PICTURES_PER_REQUEST, self._max_items)
-        return self._gather([partial(_images, part, self._info) for part in _parts(pixels, size)])
+        size = min(_PICTURES_PER_REQUEST, self._pool.max_items)
+        calls = [partial(_images, part, self._info) for part in _parts(pixels, size)]
+        return self._gather(calls, "images", min(size, len(pixels)))
 
     def warm_up(self) -> None:
         """Do nothing: the services have their models loaded."""
@@ -99,13 +103,14 @@ class RemoteEncoder:
             ClipstackError: a text is refused, or all of them fail or have another model now.
         """
         check_texts(texts)
-        size = min(_TEXTS_PER_REQUEST, self._max_items)
-        return self._gather([partial(_texts, part, self._info) for part in _parts(texts, size)])
+        size = min(_TEXTS_PER_REQUEST, self._pool.max_items)
+        calls = [partial(_texts, part, self._info) for part in _parts(texts, size)]
+        return self._gather(calls, "texts", min(size, len(texts)))
 
-    def _gather(self, calls: Sequence[Call]) -> NDArray[np.float32]:
+    def _gather(self, calls: Sequence[Call], kind: str, size: int) -> NDArray[np.float32]:
         import numpy as np
 
-        parts = self._pool.run(calls)
+        parts = self._pool.run(calls, kind, size)
         return np.concatenate([np.empty((0, self._info.dimension), np.float32), *parts])
 
 
@@ -121,64 +126,3 @@ def _texts(texts: Sequence[str], model: ModelInfo, client: EncoderClient) -> NDA
 
 def _parts(items: Any, size: int) -> list[Any]:
     return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _ask_all(
-    clients: Sequence[EncoderClient], patience: float, stop: threading.Event
-) -> dict[str, Served]:
-    """What each service that answers serves, by its URL; at least one does."""
-    with ThreadPoolExecutor(len(clients)) as threads:
-        answers = list(threads.map(partial(_ask, patience=patience, stop=stop), clients))
-    errors = [answer for answer in answers if isinstance(answer, ClipstackError)]
-    if errors:
-        raise errors[0]
-    served = {c.url: a for c, a in zip(clients, answers, strict=True) if isinstance(a, tuple)}
-    if not served:
-        raise next(a.reason for a in answers if isinstance(a, UnavailableError)) from None
-    return served
-
-
-def _ask(
-    client: EncoderClient, patience: float, stop: threading.Event
-) -> Served | UnavailableError | ClipstackError:
-    started = time.monotonic()
-    for attempt in count():
-        try:
-            return client.model()
-        except UnavailableError as error:
-            pause = max(error.retry_after, _BACKOFF.pause(attempt))
-            # A busy service is there, and will have time.
-            seconds = max(60.0, patience) if error.busy else patience
-            if time.monotonic() + pause > started + seconds:
-                return error
-            if stop.wait(pause):
-                return InterruptError()
-        except ClipstackError as error:
-            return error
-    raise AssertionError  # `count` does not end
-
-
-def _same_model(served: dict[str, Served]) -> ModelInfo:
-    """The model that all services have.
-
-    Args:
-        served: by URL.
-
-    Raises:
-        ClipstackError: they have different ones; the message names the odd one out.
-    """
-    by_fingerprint: dict[str, list[str]] = {}
-    for url, (model, _) in served.items():
-        by_fingerprint.setdefault(model.fingerprint, []).append(url)
-    majority = max(by_fingerprint.values(), key=len)
-    if len(by_fingerprint) > 1:
-        odd = next(urls[0] for urls in by_fingerprint.values() if urls is not majority)
-        usual_model, odd_model = served[majority[0]][0], served[odd][0]
-        raise ClipstackError(
-            f"the encoders have different models: {odd} has {odd_model.name} "
-            f"({odd_model.fingerprint[:12]}), {majority[0]} has {usual_model.name} "
-            f"({usual_model.fingerprint[:12]})",
-            hint="Their vectors can't be compared. Serve one model, or name only services alike "
-            "in encoder_url.",
-        )
-    return served[majority[0]][0]

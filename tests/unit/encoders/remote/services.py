@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +27,7 @@ FINGERPRINT = {"Clipstack-Fingerprint": "f00d"}
 
 Answer = tuple[int, dict[str, str], bytes]
 Turn = Callable[[str, bytes], Answer] | None
+RESET = "Test-Reset"
 
 
 class Script:
@@ -66,6 +69,23 @@ def another_model(path: str, body: bytes) -> Answer:
     return 200, {"Clipstack-Fingerprint": "beef"}, vectors(path, body)[2]
 
 
+def closed_early(path: str, body: bytes) -> Answer:
+    """An answer that is shorter than its header says."""
+    code, headers, content = vectors(path, body)
+    return code, headers | {"Content-Length": str(len(content) + 9)}, content
+
+
+def cut_short(path: str, body: bytes) -> Answer:
+    """An answer that lacks its end, and a header that says so."""
+    code, headers, content = vectors(path, body)
+    return code, headers, content[:-1]
+
+
+def reset(path: str, body: bytes) -> Answer:
+    """No answer; the connection is reset."""
+    return 0, {RESET: ""}, b""
+
+
 def status(code: int, message: str = "", **headers: str) -> Callable[[str, bytes], Answer]:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     body = json.dumps({"error": message}).encode() if message else b"<html>"
@@ -89,13 +109,19 @@ def scripted() -> Iterator[Start]:
                 if answer is None:
                     self.close_connection = True
                     return
-                code, headers, said = answer(self.path, body)
+                code, headers, content = answer(self.path, body)
+                if RESET in headers:
+                    linger = struct.pack("ii", 1, 0)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    self.close_connection = True
+                    return
                 self.send_response(code)
+                headers = {"Content-Length": str(len(content))} | headers
                 for name, value in headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(said)))
                 self.end_headers()
-                self.wfile.write(said)
+                self.wfile.write(content)
+                self.close_connection = headers["Content-Length"] != str(len(content))
 
             do_POST = do_GET
 
@@ -104,6 +130,7 @@ def scripted() -> Iterator[Start]:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        server.shutdown_request = server.close_request  # no farewell, which would not be a reset
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}", script

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from clipstack.encoders import load
-from clipstack.encoders.remote import client, pool
+from clipstack.encoders.remote import client, service
 from clipstack.encoders.remote.encoder import RemoteEncoder
 from clipstack.errors import ClipstackError, UnreachableError
 from clipstack.events import Events
@@ -32,6 +32,12 @@ def serve() -> Iterator[services.Start]:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Served]]:
     with ExitStack() as stack:
         yield [stack.enter_context(served(tmp_path_factory.mktemp(name))) for name in ("a", "b")]
+
+
+def hang(path: str, body: bytes) -> services.Answer:
+    """As a service that answers much later."""
+    time.sleep(40)
+    return vectors(path, body)
 
 
 class Told(Events):
@@ -90,7 +96,8 @@ def test_a_request_that_is_wrong_is_not_sent_to_the_next(serve: services.Start) 
     (one, first), (two, second) = (serve(vectors, status(422, "too long")) for _ in range(2))
     with pytest.raises(ClipstackError, match="too long"):
         RemoteEncoder((one, two)).encode_texts(["7"])
-    assert len(first.asked) + len(second.asked) == 3
+    asked = [path for script in (first, second) for path, _ in script.asked]
+    assert asked.count("/vectorize_texts") == 1
 
 
 def test_different_models_are_refused(serve: services.Start) -> None:
@@ -113,23 +120,96 @@ def test_patience_ends_when_nobody_answers(serve: services.Start) -> None:
 def test_one_that_takes_requests_and_never_answers(
     serve: services.Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(service, "_SILENT_SECONDS", 0.5)
     monkeypatch.setattr(client, "_PROBE_SECONDS", 0.5)
-    ended = threading.Event()
-
-    def hang(path: str, body: bytes) -> services.Answer:
-        ended.wait(30)
-        return vectors(path, body)
-
     (one, _), (two, _) = serve(vectors, hang), serve(vectors)
     told = Told()
     both = RemoteEncoder((one, two), retry_policy=RetryPolicy(60, told))
     for _ in range(8):
         assert both.encode_images(numbered(100))[:, 0].tolist() == list(range(100))
     alone = RemoteEncoder((serve(vectors, hang)[0],), retry_policy=RetryPolicy(2))
-    with pytest.raises(UnreachableError, match="gives no answer"):
+    with pytest.raises(UnreachableError, match="does not answer"):
         alone.encode_texts(["7"])
-    ended.set()
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        pytest.param([hang], id="hangs"),
+        pytest.param([vectors, hang], id="tells its model, then hangs"),
+        pytest.param([status(502)], id="bad gateway"),
+        pytest.param([vectors, status(504)], id="tells its model, then times out"),
+        pytest.param([services.reset], id="resets connections"),
+        pytest.param([vectors, services.closed_early], id="closes early"),
+        pytest.param([status(404)], id="another kind of server"),
+        pytest.param([status(401)], id="another token"),
+        pytest.param([services.another_model], id="another model"),
+    ],
+)
+def test_one_sick_member_is_left_out_and_reported_once(
+    serve: services.Start, member: list[services.Turn]
+) -> None:
+    told = Told()
+    (sick, script), (good, _) = serve(*member), serve(vectors)
+    began = time.monotonic()
+    encoder = RemoteEncoder((sick, good), fingerprint="f00d", retry_policy=RetryPolicy(60, told))
+    for _ in range(3):
+        assert encoder.encode_texts(["7"])[:, 0].tolist() == [7]
+    assert encoder.encode_images(numbered(100))[:, 0].tolist() == list(range(100))
+    encoder.close(linger=0.25)
+    assert time.monotonic() < began + 10, "it waits for the sick one"
+    assert script.asked
+    assert {left_out for left_out, _ in told.waits} == {f"the encoder at {sick}"}
+    assert all(goes_on for _, goes_on in told.waits)
+
+
+def test_a_member_that_recovers_is_used_again(
+    serve: services.Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_MODEL_SECONDS", 0.5)
+    told = Told()
+    (sick, script), (good, _) = serve(hang, status(502), status(503), vectors), serve(vectors)
+    encoder = RemoteEncoder((sick, good), retry_policy=RetryPolicy(60, told))
+    until = time.monotonic() + 30
+    while "/vectorize_images" not in [path for path, _ in script.asked]:
+        assert encoder.encode_images(numbered(200))[:, 0].tolist() == list(range(200))
+        assert time.monotonic() < until
+    encoder.close()
+    assert told.back == [f"the encoder at {sick}"]
+
+
+def test_a_service_that_hung_gets_its_request_again(
+    serve: services.Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(client, "_PROBE_SECONDS", 0.5)
+    url, _ = serve(vectors, hang, hang, vectors)  # the request, and the probe
+    encoder = RemoteEncoder((url,), retry_policy=RetryPolicy(30))
+    began = time.monotonic()
+    assert encoder.encode_texts(["7"])[:, 0].tolist() == [7]
+    assert time.monotonic() < began + 20
+    encoder.close()
+
+
+@pytest.mark.parametrize("turns", [[hang], [vectors, hang]])
+def test_a_deadline_bounds_the_wait_for_an_answer(
+    serve: services.Start, turns: list[services.Turn]
+) -> None:
+    urls = tuple(serve(*turns)[0] for _ in range(2))
+    policy = RetryPolicy(1, hint="Wait.", is_deadline=True)
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match=r"within 1 s.*does not answer") as error:
+        RemoteEncoder(urls, retry_policy=policy).encode_texts(["7"])
+    assert time.monotonic() < began + 6
+    assert error.value.hint == "Wait."
+
+
+def test_when_none_can_be_used_each_is_named(serve: services.Start) -> None:
+    away, (other, _) = f"http://127.0.0.1:{free_port()}", serve(status(404))
+    with pytest.raises(UnreachableError) as error:
+        RemoteEncoder((away, other), first_patience=0.3)
+    assert away in error.value.message
+    assert other in error.value.message
 
 
 def test_ctrl_c_ends_a_wait(serve: services.Start) -> None:
