@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from clipstack.cli import picture_options
-from clipstack.cli.filter_options import FilterOptions
-from clipstack.cli.option_groups import expand_groups
-from clipstack.cli.options import EncoderOptions, Model, Null, SearchParams, Wait
+from clipstack.cli.option_groups import OptionGroup, expand_groups
+from clipstack.cli.options import EncoderOptions, Model, Null, Option, SearchParams, Wait
 from clipstack.cli.picture_options import PictureOptions
 from clipstack.cli.search_options import HitOptions, RankingOptions, TermOptions
 from clipstack.cli.state import State, announce, state_of
 from clipstack.errors import UsageError
+from clipstack.search.filters import FILTERS, Filter, Filters
 
 if TYPE_CHECKING:
     from clipstack.search.query import GroupBy, Query, Sort
     from clipstack.search.searcher import SearchResult
     from clipstack.settings import Settings
+
+_PANEL = "Only pictures that"
+
+
+class FilterOptions(OptionGroup):
+    """What was typed for each filter."""
+
+    @classmethod
+    def parameters(cls) -> list[Parameter]:
+        """An option for each filter."""
+        return [
+            Parameter(
+                filter.name,
+                Parameter.KEYWORD_ONLY,
+                annotation=Annotated[_type(filter) | None, _option(filter)],
+                default=None,
+            )
+            for filter in FILTERS
+        ]
+
+    def filters(self) -> Filters:
+        """The filters that are set.
+
+        Raises:
+            UsageError: a value is wrong; its hint points at the mistake.
+        """
+        return Filters.parse(vars(self))
 
 
 @expand_groups
@@ -109,3 +137,14 @@ def _show(state: State, settings: Settings, result: SearchResult, *, null: bool)
         state.out.note(f"Score: {metric}, {better(metric)} is better.")
     state.out.detail(f"{result.seconds:.2f} s, model {result.collection.model}")
     state.out.show(hit_views.hits(result, settings.target), null=null)
+
+
+def _type(filter: Filter) -> Any:
+    return list[filter.value_type] if filter.repeats else filter.value_type  # type: ignore[name-defined]
+
+
+def _option(filter: Filter) -> Any:
+    least = 1 if filter.value_type is int else None
+    return Option(
+        filter.option, min=least, metavar=filter.metavar, help=filter.help, rich_help_panel=_PANEL
+    )

@@ -35,7 +35,7 @@ from clipstack.images import (
 )
 from clipstack.images.formats import Format
 from clipstack.images.geometry import Geometry
-from clipstack.images.metadata import exif
+from clipstack.images.metadata import orientation_and_date
 from clipstack.images.resize import Pixels
 
 __all__ = ["Limits", "Picture", "decode", "read_file"]
@@ -212,7 +212,11 @@ def _decode(data: bytes, geometry: Geometry | None, limits: Limits) -> Picture:
         im = resources.enter_context(pillow_images.open_image(data, kind))
         width, height = im.size
         # A PNG may hold its EXIF data behind its pixels.
-        exif_facts = exif.facts(im) if kind is not formats.PNG else exif.NOTHING
+        exif_facts = (
+            orientation_and_date.facts(im)
+            if kind is not formats.PNG
+            else orientation_and_date.NOTHING
+        )
         box = None
         if geometry is not None:
             box = pillow_images.reduce_detail(im, data, kind, geometry, exif_facts.orientation)
@@ -224,11 +228,11 @@ def _decode(data: bytes, geometry: Geometry | None, limits: Limits) -> Picture:
         resources.claim(needed, len(data), limits)
         im.load()
         if kind is formats.PNG:
-            exif_facts = exif.facts(im)
+            exif_facts = orientation_and_date.facts(im)
         elif kind is formats.ICO:
             width, height = im.size
         pixels = render.pixels(im, geometry, exif_facts.orientation, (width, height), box)
-    width, height = exif.upright_size((width, height), exif_facts.orientation)
+    width, height = orientation_and_date.upright_size((width, height), exif_facts.orientation)
     return Picture(pixels, width, height, kind.name, exif_facts.taken_at, exif_facts.more)
 
 

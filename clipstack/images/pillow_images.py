@@ -10,7 +10,7 @@ from clipstack.errors import ImageError, Reason
 from clipstack.images import formats, headers
 from clipstack.images.formats import Format
 from clipstack.images.geometry import Geometry
-from clipstack.images.metadata.exif import STORED_ORIENTATION
+from clipstack.images.metadata.orientation_and_date import STORED_ORIENTATION
 from clipstack.images.resize import Box
 
 _JPEG_GAP = 1.5

@@ -7,7 +7,7 @@ from PIL import Image
 
 from clipstack.images import resize, rgb
 from clipstack.images.geometry import Geometry
-from clipstack.images.metadata import exif
+from clipstack.images.metadata import orientation_and_date
 from clipstack.images.resize import Box, Pixels
 
 _LARGE_PIXELS = 16_000_000
@@ -37,7 +37,7 @@ def pixels(
     convert = rgb.converter(im, _declared_max(im))
     if im.width * im.height > _LARGE_PIXELS or max(im.size) > _LONG_EDGE:
         if geometry is None:
-            return exif.upright_array(_averaged(im, convert, (1, 1)), orientation)
+            return orientation_and_date.upright_array(_averaged(im, convert, (1, 1)), orientation)
         factors = resize.reduction(geometry.turned(orientation), *im.size)
         left, top, right, bottom = box or (0, 0, *im.size)
         across, down = factors
@@ -45,12 +45,12 @@ def pixels(
         small = Image.fromarray(_averaged(im, convert, factors))
     else:
         small = convert(im)
-    upright = exif.upright(small, orientation)
+    upright = orientation_and_date.upright(small, orientation)
     if geometry is None:
         return resize.to_array(upright)
     if box is not None:
-        box = exif.upright_box(box, small.size, orientation)
-    return resize.fit(upright, geometry, exif.upright_size(size, orientation), box)
+        box = orientation_and_date.upright_box(box, small.size, orientation)
+    return resize.fit(upright, geometry, orientation_and_date.upright_size(size, orientation), box)
 
 
 def _averaged(im: Image.Image, convert: rgb.Convert, factors: tuple[int, int]) -> Pixels:

@@ -368,10 +368,10 @@ def _published_diacritics() -> list[str]:
 
 
 def test_row_diacritics_are_those_of_the_list() -> None:
-    from clipstack.output.terminal import placement
+    from clipstack.output.terminal import protocols
 
-    ours = [chr(mark) for mark in placement._ROW_DIACRITICS]
-    assert ours == _published_diacritics()[: placement.MAX_ROWS]
+    ours = [chr(mark) for mark in protocols._ROW_DIACRITICS]
+    assert ours == _published_diacritics()[: protocols.MAX_ROWS]
     assert all(unicodedata.combining(mark) == 230 for mark in ours)
 
 

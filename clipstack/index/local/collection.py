@@ -14,7 +14,7 @@ from clipstack.index.base import FileSignature, Hit, PictureTags
 from clipstack.index.batches import chunks
 from clipstack.index.local import mutations, row_table, schema
 from clipstack.index.local.database import Database
-from clipstack.index.local.exact_search import ExactSearch
+from clipstack.index.local.nearest_rows import ExactSearch
 from clipstack.index.local.reader import (
     MAX_ATTEMPTS,
     MAX_BOUND_VALUES,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from clipstack.images.resize import Pixels
-    from clipstack.output.terminal.placement import Cells
+    from clipstack.output.terminal.protocols import Cells
 
 _TILE = 22
 _LARGEST_TILE = 30
@@ -97,9 +97,9 @@ def draw_picture(
     console: Console, terminal: Terminal, thumbnails: ThumbnailCache, path: str, box: Cells
 ) -> ImageError | None:
     """Draw the picture at `path` alone, in at most `box`; the error where it can't be read."""
-    from clipstack.output.terminal import placement
+    from clipstack.output.terminal import protocols
 
-    box = box[0], min(box[1], placement.MAX_ROWS)
+    box = box[0], min(box[1], protocols.MAX_ROWS)
     pixels = _load(thumbnails, [GridPicture(path, "")], _edge(terminal, box[0]))[0][1]
     if isinstance(pixels, ImageError):
         return pixels
@@ -118,7 +118,7 @@ class _Tile:
     """
 
     def __init__(self, terminal: Terminal, pixels: Pixels | ImageError, box: Cells) -> None:
-        from clipstack.output.terminal import placement
+        from clipstack.output.terminal import protocols
 
         self.width = box[0]
         self.cells = box[0], max(1, box[1] // 2)
@@ -129,14 +129,14 @@ class _Tile:
         if isinstance(pixels, ImageError):
             self._error = str(pixels.reason)
             return
-        cells = placement.fit_cells(pixels, box, terminal.cell)
+        cells = protocols.fit_cells(pixels, box, terminal.cell)
         self.cells = cells
         if terminal.protocol is Protocol.BLOCKS:
-            self._text = placement.half_blocks(pixels, cells)
+            self._text = protocols.half_blocks(pixels, cells)
         elif terminal.protocol is Protocol.KITTY and terminal.through_tmux:
-            self.upload, self._text = placement.kitty_placeholders(terminal, pixels, cells)
+            self.upload, self._text = protocols.kitty_placeholders(terminal, pixels, cells)
         else:
-            self.sequence = lambda: placement.image_sequence(terminal, pixels, cells)
+            self.sequence = lambda: protocols.image_sequence(terminal, pixels, cells)
 
     def text(self, rows: int) -> RenderableType:
         """The text in the picture's place: the picture itself where it is made of characters."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from clipstack.images.decode import decode
 from clipstack.images.geometry import Geometry
-from clipstack.images.metadata.exif import seconds
+from clipstack.images.metadata.orientation_and_date import seconds
 from tests.unit.images import samples
 from tests.unit.images.decoding import assert_close, over_white, pixels, saved, tiff
 

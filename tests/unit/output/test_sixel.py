@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipstack.output.terminal import image_formats
+from clipstack.output.terminal import image_encoding
 from tests import terminals
 
 
@@ -19,23 +19,23 @@ def picture() -> Image.Image:
 
 
 def test_textual_image_still_has_its_encoder(picture: Image.Image) -> None:
-    """Fails when a new textual-image moves or changes the function that `image_formats` calls."""
+    """Fails when a new textual-image moves or changes the function that `image_encoding` calls."""
     version = importlib.metadata.version("textual-image")
     advice = (
         f"textual-image {version} has changed its private textual_image._sixel.image_to_sixels: "
-        "adapt clipstack/output/terminal/image_formats.py, or lower the bound in pyproject.toml"
+        "adapt clipstack/output/terminal/image_encoding.py, or lower the bound in pyproject.toml"
     )
     try:
         sequence = importlib.import_module("textual_image._sixel").image_to_sixels(picture)
     except (ImportError, AttributeError, TypeError) as error:
         pytest.fail(f"{advice} ({error})")
-    header = image_formats._SIXEL_HEADER.match(sequence) if isinstance(sequence, str) else None
+    header = image_encoding._SIXEL_HEADER.match(sequence) if isinstance(sequence, str) else None
     assert header, advice
-    assert image_formats._SIXEL_COLOUR.search(sequence, header.end()), advice
+    assert image_encoding._SIXEL_COLOUR.search(sequence, header.end()), advice
 
 
 def test_sixel_draws_the_picture(picture: Image.Image) -> None:
     pixels = np.asarray(picture)
-    (drawn,) = terminals.sixel(image_formats.sixel(pixels, (80, 80)))
+    (drawn,) = terminals.sixel(image_encoding.sixel(pixels, (80, 80)))
     assert drawn.pixels.shape[:2] == (54, 80), "the largest size of this shape"
     assert terminals.difference(drawn.pixels, picture) < 6

@@ -14,7 +14,7 @@ import pytest
 
 from clipstack.errors import ClipstackError
 from clipstack.index.filters.parse import parse
-from clipstack.index.local import exact_search
+from clipstack.index.local import nearest_rows
 from clipstack.index.local.index import LocalIndex
 from clipstack.index.local.integrity import check_database
 from clipstack.index.schema import row_id
@@ -146,7 +146,7 @@ def test_more_damage_than_a_search_can_pass_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By L2, zeros are nearer than most: they hide what is whole."""
-    monkeypatch.setattr(exact_search, "_EXTRA_CANDIDATES", (0, 4))
+    monkeypatch.setattr(nearest_rows, "_EXTRA_CANDIDATES", (0, 4))
     path = tmp_path / "some.db"
     with LocalIndex(path, wait=1, create=True) as index:
         index.create("images", Model(dimension=DIMENSION), "L2")

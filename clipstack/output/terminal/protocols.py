@@ -51,16 +51,16 @@ def image_sequence(terminal: Terminal, pixels: Pixels, cells: Cells) -> str:
 
     For Kitty (not through tmux), iTerm2 and Sixel. They leave the cursor in different places.
     """
-    from clipstack.output.terminal import image_formats
+    from clipstack.output.terminal import image_encoding
 
     box = cells[0] * terminal.cell[0], cells[1] * terminal.cell[1]
     if terminal.protocol is Protocol.SIXEL:
-        sequence = image_formats.sixel(pixels, box)
+        sequence = image_encoding.sixel(pixels, box)
     elif terminal.protocol is Protocol.ITERM:
-        sequence = iterm_sequence(image_formats.png(pixels, box), cells)
+        sequence = iterm_sequence(image_encoding.png(pixels, box), cells)
     else:
         control = f"a=T,C=1,c={cells[0]},r={cells[1]}"
-        sequence = kitty_sequence(image_formats.png(pixels, box), control)
+        sequence = kitty_sequence(image_encoding.png(pixels, box), control)
     return tmux_passthrough(sequence) if terminal.through_tmux else sequence
 
 
@@ -107,12 +107,12 @@ def kitty_placeholders(terminal: Terminal, pixels: Pixels, cells: Cells) -> tupl
     from rich.style import Style
     from rich.text import Text
 
-    from clipstack.output.terminal import image_formats
+    from clipstack.output.terminal import image_encoding
 
     box = cells[0] * terminal.cell[0], cells[1] * terminal.cell[1]
     low, high = 16 + secrets.randbelow(240), secrets.randbelow(MAX_ROWS)
     control = f"a=T,U=1,i={high << 24 | low},c={cells[0]},r={cells[1]}"
-    parts = _kitty_parts(image_formats.png(pixels, box), control)
+    parts = _kitty_parts(image_encoding.png(pixels, box), control)
     sent = "".join(tmux_passthrough(part) for part in parts)
     marks = [chr(mark) for mark in _ROW_DIACRITICS]
     lines = [
@@ -129,9 +129,9 @@ def half_blocks(pixels: Pixels, cells: Cells) -> Text:
     from rich.style import Style
     from rich.text import Text
 
-    from clipstack.output.terminal import image_formats
+    from clipstack.output.terminal import image_encoding
 
-    scaled = image_formats.resized(pixels, (cells[0], 2 * cells[1]))
+    scaled = image_encoding.resized(pixels, (cells[0], 2 * cells[1]))
     text = Text(no_wrap=True, end="")
     for row in range(cells[1]):
         if row:
