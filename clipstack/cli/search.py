@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 _PANEL = "Only pictures that"
 
 
+def _type(filter: Filter) -> Any:
+    return list[filter.value_type] if filter.repeats else filter.value_type  # type: ignore[name-defined]
+
+
+def _option(filter: Filter) -> Any:
+    least = 1 if filter.value_type is int else None
+    return Option(
+        filter.option, min=least, metavar=filter.metavar, help=filter.help, rich_help_panel=_PANEL
+    )
+
+
 class FilterOptions(OptionGroup):
     """What was typed for each filter."""
 
@@ -137,14 +148,3 @@ def _show(state: State, settings: Settings, result: SearchResult, *, null: bool)
         state.out.note(f"Score: {metric}, {better(metric)} is better.")
     state.out.detail(f"{result.seconds:.2f} s, model {result.collection.model}")
     state.out.show(hit_views.hits(result, settings.target), null=null)
-
-
-def _type(filter: Filter) -> Any:
-    return list[filter.value_type] if filter.repeats else filter.value_type  # type: ignore[name-defined]
-
-
-def _option(filter: Filter) -> Any:
-    least = 1 if filter.value_type is int else None
-    return Option(
-        filter.option, min=least, metavar=filter.metavar, help=filter.help, rich_help_panel=_PANEL
-    )
