@@ -114,6 +114,14 @@ class Collection(Protocol):
 
     info: CollectionInfo
 
+    def require_exists(self) -> None:
+        """Check that it is still there, with the rows that were written to it.
+
+        Raises:
+            NotFoundError: it was dropped, also if there is another of its name now.
+        """
+        ...
+
     def prepare(self) -> None:
         """Prepare for a search in the background."""
         ...

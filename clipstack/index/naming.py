@@ -56,6 +56,14 @@ def not_found_error(name: str, names: Sequence[str]) -> NotFoundError:
     return NotFoundError(f"there is no collection {name!r}", hint=hint)
 
 
+def dropped_error() -> NotFoundError:
+    """The error for a collection that was dropped while it was used."""
+    return NotFoundError(
+        "the collection is not there any more: it was dropped",
+        hint="`clipstack import FOLDER` makes it again.",
+    )
+
+
 def name_taken_error(name: str) -> ClipstackError:
     """The error for a name that a collection already has."""
     return ClipstackError(

@@ -242,6 +242,7 @@ class _ImportRun:
         self._decoders.shutdown(wait=True, cancel_futures=True)
         try:
             self._count_written(self._writer.settled(0))
+            self._collection.require_exists()
         finally:
             self._writer.close()
             self._loader.shutdown()

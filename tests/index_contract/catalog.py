@@ -252,6 +252,7 @@ class TestCatalog:
         query = np.ones((1, 4), np.float32)
         calls: tuple[Callable[[], object], ...] = (
             lambda: collection.search(query, limit=1),
+            lambda: collection.require_exists(),
             lambda: collection.count(),
             lambda: collection.is_empty(),
             lambda: collection.file_signatures(ids),

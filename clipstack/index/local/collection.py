@@ -51,6 +51,11 @@ class LocalCollection:
         self._reader = CollectionReader(database, number, info, events)
         self._searcher = ExactSearch(self._reader)
 
+    def require_exists(self) -> None:
+        """Check that it was not dropped."""
+        with self._reader.reading():
+            pass
+
     def prepare(self) -> None:
         """Ask the system to read the vectors from the disk in the background."""
         with self._reader.reading() as connection:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from clipstack.errors import NotFoundError
 from clipstack.events import Events
 from clipstack.index.batches import chunks
 from clipstack.index.local import schema
 from clipstack.index.local.database import Database
 from clipstack.index.local.filesystem import vectors_folder
 from clipstack.index.local.vector_file import VectorFile
+from clipstack.index.naming import dropped_error
 from clipstack.index.schema import CollectionInfo
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def read_state(connection: sqlite3.Connection, number: int) -> CollectionState:
     query = "SELECT vectors, slots, row_count, version FROM collections WHERE number = ?"
     values = connection.execute(query, (number,)).fetchone()
     if values is None:
-        raise NotFoundError("the collection is not there any more: it was dropped")
+        raise dropped_error()
     return CollectionState(*values)
 
 

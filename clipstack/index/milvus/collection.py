@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipstack.errors import ClipstackError
+from clipstack.index import naming
 from clipstack.index.base import MAX_LIMIT, FileSignature, Hit, PictureTags
 from clipstack.index.batches import chunks
 from clipstack.index.derived_fields import with_derived_fields, without_derived_fields
@@ -33,12 +34,19 @@ class MilvusCollection:
     Args:
         client: of an open connection.
         info: of the collection, which exists and is loaded.
+        id: Milvus' own, which another collection of the same name does not have.
     """
 
-    def __init__(self, client: Client, info: CollectionInfo) -> None:
+    def __init__(self, client: Client, info: CollectionInfo, id: int) -> None:
         self._client = client
         self.info = info
+        self._id = id
         self._has_queried = False
+
+    def require_exists(self) -> None:
+        """Check that it was not dropped, also not to be made anew by the same name."""
+        if self._client.describe_collection(self.info.name)["collection_id"] != self._id:
+            raise naming.dropped_error()
 
     def prepare(self) -> None:
         """Do nothing: a loaded collection is in the server's memory."""

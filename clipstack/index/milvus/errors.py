@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipstack.errors import ClipstackError, NotFoundError, UnreachableError, UsageError
+from clipstack.index import naming
 
 _HEALTH_HINT = "`clipstack health` says more."
 # Milvus' own codes (merr/errors.go): unavailable, out of memory, too many requests, internal, out
@@ -136,7 +137,7 @@ def _from_milvus(code: int, text: str, address: str) -> Failure:
     if code == 1401 or "permission deny" in text.lower():
         return Failure(ClipstackError(f"the Milvus at {address} does not permit this: {reason}"))
     if code == 100 or "collection not found" in text.lower():
-        return Failure(NotFoundError("the collection is not there any more: somebody dropped it"))
+        return Failure(naming.dropped_error())
     if code == 800 or "database not found" in text.lower():
         return Failure(
             NotFoundError(

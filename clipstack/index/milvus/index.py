@@ -94,12 +94,7 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
 
     def info(self, name: str) -> CollectionInfo:
         """The description of a collection: its model, dimension and metric."""
-        description = self._description(name)
-        own_name = description["collection_name"]
-        info = CollectionInfo.from_description(own_name, description.get("description", ""))
-        if info is None:
-            raise naming.not_clipstack_error(own_name)
-        return info
+        return _info(self._description(name))
 
     def resolve_vector_index(self, requested: VectorIndex) -> VectorIndex:
         """The index with default parameters; Milvus checks the type when it creates the index."""
@@ -205,12 +200,13 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
         events: Events = SILENT,
     ) -> MilvusCollection:
         """The rows of a collection; a released collection is loaded."""
-        info = self.info(name)
+        description = self._description(name)
+        info = _info(description)
         if not loading.is_loaded(self._client, info.name):
             if loading.is_released(self._client, info.name):
                 events.note(f"Collection {info.name} is released; loading it.")
             loading.load(self._client, info, patience=patience)
-        return MilvusCollection(self._client, info)
+        return MilvusCollection(self._client, info, description["collection_id"])
 
     def _description(self, name: str) -> dict[str, Any]:
         if not self.exists(name):
@@ -236,6 +232,14 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
         a collection or alias of that name can't be found then."""
         with contextlib.suppress(ClipstackError):
             self._client.drop_alias(name)
+
+
+def _info(description: dict[str, Any]) -> CollectionInfo:
+    own_name = description["collection_name"]
+    info = CollectionInfo.from_description(own_name, description.get("description", ""))
+    if info is None:
+        raise naming.not_clipstack_error(own_name)
+    return info
 
 
 def _aliases(description: dict[str, Any]) -> tuple[str, ...]:

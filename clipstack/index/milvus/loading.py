@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
+from clipstack.index import naming
 from clipstack.index.milvus import index_params
 from clipstack.index.milvus.client import Client
 from clipstack.index.schema import CollectionInfo
@@ -24,7 +25,10 @@ def is_released(client: Client, name: str) -> bool:
 
 
 def _state(client: Client, name: str) -> str:
-    return str(client.get_load_state(name)["state"])
+    state = str(client.get_load_state(name)["state"])
+    if state == "NotExist":
+        raise naming.dropped_error()
+    return state
 
 
 def make_index(client: Client, info: CollectionInfo, requested: VectorIndex) -> None:
@@ -56,6 +60,7 @@ def load(client: Client, info: CollectionInfo, *, patience: float) -> None:
         patience: seconds without progress after which it gives up.
 
     Raises:
+        NotFoundError: it was dropped.
         ClipstackError: it can't be loaded, or makes no progress.
     """
     if is_loaded(client, info.name):

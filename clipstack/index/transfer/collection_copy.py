@@ -149,6 +149,7 @@ def _copy_all(
                 if retry_policy.stop.is_set():
                     break
             current_pass.flush()
+        target.require_exists()
         if retry_policy.stop.is_set():
             return
         missing_before, result.missing = result.missing, max(0, source.count() - current_pass.rows)

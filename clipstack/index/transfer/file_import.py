@@ -239,6 +239,7 @@ def _import_rows(
                 if retry_policy.stop.is_set():
                     break
             row_import.flush()
+        collection.require_exists()
     except ClipstackError as error:
         if result.imported:
             error.hint += f" {result.imported} rows were imported before, and stay."
