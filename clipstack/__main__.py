@@ -8,14 +8,19 @@ import sys
 import threading
 from typing import NoReturn
 
+from clipstack import interrupts
+
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     # NumPy's threads would spin beside OpenVINO's, and have nothing large to do.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    interrupts.install()
     from clipstack.cli.app import run
 
-    _leave(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    with interrupts.deferred(threading.Event()):  # it has ended
+        _leave(code)
 
 
 def _leave(code: int) -> NoReturn:
@@ -28,7 +33,8 @@ def _leave(code: int) -> NoReturn:
         sys.stderr.flush()
     except OSError:  # whoever read it is gone: Python says what is to be said
         sys.exit(code)
-    threading._shutdown()  # type: ignore[attr-defined]
+    if not interrupts.received():  # else what still runs is not wanted
+        threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     os._exit(code)
 

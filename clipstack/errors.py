@@ -18,7 +18,9 @@ class ExitCode(IntEnum):
     PARTIAL = 7
     CONFIRMATION = 8
     TIMEOUT = 124
+    HANGUP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class ClipstackError(Exception):

@@ -1,12 +1,9 @@
-"""Waiting for a service that is unavailable: backoff, deadline, Ctrl-C."""
+"""Waiting for a service that is unavailable: backoff, deadline, interruption."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
@@ -33,34 +30,12 @@ class Backoff:
 
 
 class InterruptError(ClipstackError):
-    """Ctrl-C ended a wait."""
+    """A signal ended a wait or a child; see `clipstack.interrupts`."""
 
     code = ExitCode.INTERRUPTED
 
     def __init__(self) -> None:
         super().__init__("interrupted")
-
-
-@contextlib.contextmanager
-def deferred_sigint(interrupt: threading.Event) -> Iterator[None]:
-    """Ctrl-C sets `interrupt`; a second Ctrl-C ends the process at once.
-
-    An exception inside a gRPC call would leave its locks taken, and a writing thread would wait
-    for them forever.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def set_interrupt(_number: int, _frame: object) -> None:
-        interrupt.set()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    previous = signal.signal(signal.SIGINT, set_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 class RetryPolicy:

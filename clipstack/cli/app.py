@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from clipstack import __version__
+from clipstack import __version__, interrupts
 from clipstack.cli.options import Option
 from clipstack.cli.state import State
 from clipstack.errors import ClipstackError, ExitCode, UsageError
@@ -181,19 +181,21 @@ def run(args: Sequence[str]) -> int:
         The exit code; see `clipstack.errors.ExitCode`.
     """
     command = typer.main.get_command(tree(_command_of(args)))
+    code: object
     try:
         code = command.main(args=list(args), prog_name="clipstack", standalone_mode=False)
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitCode.FAILED
     except Exception as error:
         return _report(error, list(args))
-    return code if isinstance(code, int) else ExitCode.OK
+    return interrupts.exit_code(code) if isinstance(code, int) else ExitCode.OK
 
 
 def _report(error: Exception, args: list[str]) -> int:
     reported = _as_clipstack_error(error)
+    reported.code = ExitCode(interrupts.exit_code(reported.code))
     options = hoisted(args)
     as_json = "--json" in options or os.environ.get("CLIPSTACK_JSON", "") in {"1", "true", "yes"}
     out = Out(

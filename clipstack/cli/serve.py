@@ -55,4 +55,4 @@ def serve(
     )
     state.out.show(serve_views.serving(service))
     state.out.hint(serve_views.hints(service))
-    local_service.start(service)
+    local_service.run(service)

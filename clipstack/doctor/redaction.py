@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from clipstack import settings as layers
+from clipstack.errors import ClipstackError
 from clipstack.settings import SECRET, Settings, stack_variables
 
 REMOVED = "(removed)"
@@ -126,6 +127,10 @@ def known_secrets(settings: Settings) -> set[str]:
         with contextlib.suppress(OSError):
             text = file.read_text("utf-8", "replace")
             secrets |= {match["value"].strip("\"'") for match in _ASSIGNED.finditer(text)}
+    for project in stack_variables.projects():  # its file has them escaped
+        with contextlib.suppress(ClipstackError):
+            saved = stack_variables.variables(project, {}, {})
+            secrets |= {value for name, value in saved.items() if is_secret(name)}
     # The password of user:password is a secret too.
     return secrets | {value.partition(":")[2] for value in secrets if ":" in value}
 

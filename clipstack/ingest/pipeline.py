@@ -20,6 +20,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from clipstack import interrupts
 from clipstack.encoders.base import Encoder, ModelInfo
 from clipstack.errors import ClipstackError, ImageError
 from clipstack.events import Events
@@ -27,7 +28,7 @@ from clipstack.images.scan import ImageFile
 from clipstack.index.base import Collection, FileSignature
 from clipstack.index.schema import Row, row_id
 from clipstack.ingest.writer import Writer
-from clipstack.retry import InterruptError, deferred_sigint
+from clipstack.retry import InterruptError
 
 if TYPE_CHECKING:
     from clipstack.images.decode import Limits, Picture
@@ -152,7 +153,7 @@ def ingest(
     """
     started = time.monotonic()
     interrupt = interrupt or threading.Event()
-    with deferred_sigint(interrupt):
+    with interrupts.deferred(interrupt):
         run = _ImportRun(collection, model, load, batch_size, limits, events, fail_fast, interrupt)
         try:
             with contextlib.suppress(InterruptError):

@@ -22,7 +22,22 @@ from clipstack.settings.directories import data_dir
 PREFIX = "CLIPSTACK_"
 PROJECT = "CLIPSTACK_PROJECT"
 BIND_ADDRESS = "CLIPSTACK_BIND_ADDRESS"
-SECRETS = ("CLIPSTACK_MINIO_PASSWORD", "CLIPSTACK_S3_SECRET_KEY", "CLIPSTACK_ENCODER_TOKEN")
+HOST = "CLIPSTACK_STACK_HOST"
+"""The machine that the services run on, "" for this one: what `up` saves, not a setting."""
+DOCKER = "CLIPSTACK_STACK_DOCKER"
+"""The URL of the Docker engine that `up` started the stack in; saved too."""
+AUTHORIZATION = "CLIPSTACK_MILVUS_AUTHORIZATION"
+MILVUS_PASSWORD = "CLIPSTACK_MILVUS_PASSWORD"
+MINIO_PASSWORD = "CLIPSTACK_MINIO_PASSWORD"
+SECRETS = (
+    MINIO_PASSWORD,
+    MILVUS_PASSWORD,
+    "CLIPSTACK_S3_SECRET_KEY",
+    "CLIPSTACK_ENCODER_TOKEN",
+)
+# A line of stack.env, which no other character than a line feed ends.
+_LINE = re.compile(r"^(CLIPSTACK_\w+)=([^\n]*)$", re.MULTILINE)
+_ESCAPES = {"n": "\n", "r": "\r"}
 _VARIABLE = re.compile(r"\$\{(CLIPSTACK_[A-Z0-9_]+)(?::-([^}]*)|:\?[^}]*)?\}")
 
 
@@ -73,33 +88,66 @@ def variables(
     if environment is None:
         environment = os.environ
     overrides = {name: value for name, value in environment.items() if name in defaults() and value}
-    values = {**defaults(), **_saved(project), **table, **overrides, PROJECT: project}
+    given = {**_saved(project), **table, **overrides}
+    values = {**defaults(), **given, PROJECT: project}
     # Docker takes an address alone.
     address = net.bare(values[BIND_ADDRESS].strip())
     values[BIND_ADDRESS] = "127.0.0.1" if address.lower() == "localhost" else address
+    if AUTHORIZATION not in given and not net.is_loopback(values[BIND_ADDRESS]):
+        values[AUTHORIZATION] = "true"
     return values
+
+
+def milvus_token(values: Mapping[str, str]) -> str:
+    """The token of a stack's Milvus, "" where it asks for none or has no made password yet."""
+    password = values[MILVUS_PASSWORD]
+    is_made = values[AUTHORIZATION] == "true" and password != defaults()[MILVUS_PASSWORD]
+    return f"root:{password}" if is_made else ""
+
+
+def with_credentials(
+    values: Mapping[str, str], in_use: Mapping[str, str], token: str
+) -> dict[str, str]:
+    """The variables with credentials, made where there are none.
+
+    Args:
+        in_use: credentials of the stack's containers, which are kept.
+        token: of Milvus, if the user has set one.
+    """
+    made = {"CLIPSTACK_MINIO_USER": "clipstack", MINIO_PASSWORD: secrets.token_urlsafe(24)}
+    if values[AUTHORIZATION] == "true" and values[MILVUS_PASSWORD] == defaults()[MILVUS_PASSWORD]:
+        user, _, password = token.partition(":")
+        is_root = user == "root" and password
+        made[MILVUS_PASSWORD] = password if is_root else secrets.token_urlsafe(24)
+    return {
+        **values,
+        **{
+            name: in_use.get(name) or value
+            for name, value in made.items()
+            if name == MILVUS_PASSWORD or not values.get(name)
+        },
+    }
 
 
 def write(project: str, values: Mapping[str, str]) -> Path:
     """Save those variables of a stack that differ from the defaults; returns the file.
 
-    Credentials that `values` lacks are generated. They stay the same as long as the file exists.
+    What `variables` would set by itself for an address that others reach is saved too.
     """
-    credentials = {
-        "CLIPSTACK_MINIO_USER": "clipstack",
-        "CLIPSTACK_MINIO_PASSWORD": secrets.token_urlsafe(24),
+    kept = set() if net.is_loopback(values[BIND_ADDRESS]) else {AUTHORIZATION}
+    saved = {
+        name: value
+        for name, value in values.items()
+        if value and (name in kept or value != defaults().get(name, ""))
     }
-    changed = {
-        name: value for name, value in values.items() if value and value != defaults().get(name, "")
-    }
-    saved = credentials | changed
     file = stack_file(project)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     lines = [
-        "# Written by `clipstack up`. The password of the object store is kept here alone.",
-        *(f"{name}='{value}'" for name, value in sorted(saved.items())),
+        "# Written by `clipstack up`. The passwords of the services are kept here alone.",
+        *(f'{name}="{_escape(value)}"' for name, value in sorted(saved.items())),
     ]
-    atomic_file.replace(file, "\n".join(lines) + "\n", mode=0o600)
+    content = "".join(f"{line}\n" for line in lines)
+    atomic_file.replace(file, content.encode("utf-8", "surrogateescape"), mode=0o600)
     return file
 
 
@@ -116,6 +164,8 @@ def projects() -> list[str]:
 def service_urls(values: Mapping[str, str]) -> dict[str, str]:
     """The URLs by which this machine reaches "etcd", "minio", "milvus", "bentoml" and "attu".
 
+    Services that listen on all addresses of another machine are sought there.
+
     "health" is Milvus' second port, for /healthz and its metrics. No proxy is used for them.
     """
     ports = {
@@ -126,10 +176,10 @@ def service_urls(values: Mapping[str, str]) -> dict[str, str]:
         "bentoml": "BENTOML_PORT",
         "attu": "ATTU_PORT",
     }
-    urls = {
-        name: net.url_of(values[BIND_ADDRESS], values[PREFIX + port])
-        for name, port in ports.items()
-    }
+    address = values[BIND_ADDRESS]
+    if net.is_unspecified(address):
+        address = values.get(HOST) or address
+    urls = {name: net.url_of(address, values[PREFIX + port]) for name, port in ports.items()}
     net.reach_directly(urls["milvus"])
     return urls
 
@@ -153,13 +203,15 @@ def from_table(table: Mapping[str, object], origin: str) -> dict[str, str]:
             raise UsageError(f"{origin}: [stack] has no {name!r}", hint=f"It has: {names}.")
         if not isinstance(value, str | int):
             raise UsageError(f"{origin}: [stack] {name} must be a text or a number")
+        if "\0" in str(value):
+            raise UsageError(f"{origin}: [stack] {name} must not have a NUL character")
         variables[variable] = str(value).lower() if isinstance(value, bool) else str(value)
     return variables
 
 
 def _saved(project: str) -> dict[str, str]:
     try:
-        text = stack_file(project).read_text("utf-8")
+        text = stack_file(project).read_text("utf-8", "surrogateescape")
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -167,5 +219,19 @@ def _saved(project: str) -> dict[str, str]:
             f"{stack_file(project)}: can't be read ({error.strerror})",
             hint="Only the user who ran `clipstack up` can use this stack.",
         ) from None
-    pairs = [line.split("=", 1) for line in text.splitlines() if re.match(r"CLIPSTACK_\w+=", line)]
-    return {name: value.strip("'") for name, value in pairs}
+    return {name: _unquote(value) for name, value in _LINE.findall(text)}
+
+
+def _escape(value: str) -> str:
+    """The text that Compose reads as `value` between double quotes of an env file."""
+    escaped = re.sub(r'([\\"$])', r"\\\1", value)
+    return escaped.replace("\n", r"\n").replace("\r", r"\r")
+
+
+def _unquote(text: str) -> str:
+    """The value of a text of an env file, in quotes or without, as Compose reads it."""
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in "\"'":
+        return text
+    if text[0] == "'":
+        return text[1:-1].replace(r"\'", "'")
+    return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), text[1:-1])

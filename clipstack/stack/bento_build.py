@@ -20,8 +20,14 @@ from clipstack.errors import ClipstackError, PrerequisiteError, UsageError
 from clipstack.events import Events
 from clipstack.service import container_image as recipe
 from clipstack.service import served_model as served
-from clipstack.stack import docker_cli
-from clipstack.stack.build_context import bentoml_environment, build_context, uv_settings
+from clipstack.stack import containers, endpoint
+from clipstack.stack.build_context import (
+    bentoml_environment,
+    bentoml_home,
+    build_context,
+    home_folder,
+    uv_settings,
+)
 from clipstack.stack.subprocesses import stream
 
 # Docker's name of a platform -> uv's, with the glibc of the image.
@@ -32,6 +38,13 @@ PLATFORMS = {
 _SMALL = {".json", ".txt", ".model", ".jinja"}
 _CUDA = re.compile(r"(nvidia-(?!ml-py)|cuda-|triton)\S*?(?===)")
 _BUILT = re.compile(r'Bento\(tag="([^"]+)"\)')
+# https://github.com/distribution/reference, without a digest; \w is ASCII.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:\[[0-9a-fA-F:]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::[0-9]+)?"
+_IMAGE = re.compile(
+    rf"(?=.{{1,255}}(?::|$))(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*(?::\w[\w.-]{{0,127}})?",
+    re.ASCII,
+)
 # What docker prints, after `#12 [packages 3/5] `, for an instruction that takes long.
 _STEPS = {
     r"\[.*\] FROM ": "fetching the base image",
@@ -89,9 +102,12 @@ def build(
     started = time.monotonic()
     if platform and platform not in PLATFORMS:
         raise UsageError(f"no platform {platform}", hint=f"Platforms are {', '.join(PLATFORMS)}.")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*[a-zA-Z0-9._-]*", tag):
-        raise UsageError(f"{tag!r} can't be the name of an image")
-    architecture = docker_cli.architecture() if containerize else ""
+    if not _IMAGE.fullmatch(tag):
+        raise UsageError(
+            f"{tag!r} can't be the name of an image",
+            hint="Write NAME, NAME:TAG or REGISTRY/NAME:TAG, the name in lower case.",
+        )
+    architecture = _docker_architecture() if containerize else ""
     target = platform or (f"linux/{architecture}" if containerize else "")
     engine = choose_engine(target, engine)
     info = describe(model)
@@ -102,9 +118,19 @@ def build(
     size = 0
     if containerize:
         _containerize(bento, tag, platform, events)
-        size = docker_cli.image_bytes(tag)
+        size = containers.image_bytes(containers.client(), tag)
     seconds = time.monotonic() - started
     return BuildResult(bento, info, model_tag, tag if containerize else "", size, seconds)
+
+
+def _docker_architecture() -> str:
+    """The architecture of Docker's machine, in Docker's words, such as "amd64"."""
+    try:
+        with containers.translate_errors():
+            return str(containers.client().version()["Arch"])
+    except PrerequisiteError as error:
+        hint = f"{error.hint} Or add --no-containerize."
+        raise PrerequisiteError(error.message, hint=hint) from None
 
 
 def choose_engine(platform: str, engine: str) -> str:
@@ -135,7 +161,7 @@ def store_model(model: ModelFolder, info: ModelInfo, engine: str) -> str:
     """
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # storing a model is an event it reports
     import bentoml
-    from bentoml.exceptions import NotFound
+    from bentoml.exceptions import BentoMLException, NotFound
 
     # The path of a folder means nothing on another machine, so its name has to identify it.
     name = model.path.name if model.source == "folder" else model.name.partition("@")[0]
@@ -143,15 +169,21 @@ def store_model(model: ModelFolder, info: ModelInfo, engine: str) -> str:
     digest = hashlib.sha256(identity.encode()).hexdigest()
     tag = f"{recipe.MODEL}:{info.fingerprint[:12]}-{digest[:6]}"
     try:
-        bentoml.models.get(tag)
-    except NotFound:
-        metadata = {served.NAME: name, served.REVISION: model.revision}
-        with bentoml.models.create(tag, metadata=metadata) as stored:
-            folder = Path(stored.path)
-            if engine == "openvino":
-                shutil.copytree(export.ensure_export(info), export.shipped(folder))
-            else:
-                _copy_weights(model.path, folder)
+        try:
+            bentoml.models.get(tag)
+        except NotFound:
+            metadata = {served.NAME: name, served.REVISION: model.revision}
+            with bentoml.models.create(tag, metadata=metadata) as stored:
+                folder = Path(stored.path)
+                if engine == "openvino":
+                    shutil.copytree(export.ensure_export(info), export.shipped(folder))
+                else:
+                    _copy_weights(model.path, folder)
+    except (BentoMLException, OSError) as error:
+        raise PrerequisiteError(
+            f"BentoML can't store the model: {error}",
+            hint=f"Its folder is {home_folder()}; set BENTOML_HOME to another, or mend it.",
+        ) from None
     return tag
 
 
@@ -180,7 +212,8 @@ def _build(model_tag: str, platform: str | None, engine: str, events: Events) ->
 
     command = [sys.executable, "-m", "bentoml", "build"]
     command += ["--platform", platform] if platform else []
-    with build_context() as folder:
+    with build_context() as folder, bentoml_home() as home:
+        variables["BENTOML_HOME"] = str(home)
         try:
             stream(command, "bentoml build", on_line, folder=folder, environment=variables)
         except ClipstackError as error:
@@ -245,4 +278,5 @@ def _containerize(bento: str, tag: str, platform: str | None, events: Events) ->
     events.detail(f"$ bentoml {' '.join(arguments)}")
     # Other progress has control characters, in a pipe too.
     variables = bentoml_environment(BUILDKIT_PROGRESS="plain")
-    stream(command, "bentoml containerize", on_line, environment=variables)
+    environment = endpoint.current().environment(variables)
+    stream(command, "bentoml containerize", on_line, environment=environment)

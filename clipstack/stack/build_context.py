@@ -44,6 +44,27 @@ def build_context() -> Iterator[Path]:
         yield folder
 
 
+def home_folder() -> Path:
+    """BentoML's home."""
+    home = Path(os.path.expandvars(os.environ.get("BENTOML_HOME", "~/bentoml")))
+    return home.expanduser().resolve()
+
+
+@contextmanager
+def bentoml_home() -> Iterator[Path]:
+    """BentoML's home with a folder for temporary files of its own, removed at the end.
+
+    `bentoml build` leaves what it has put there when it fails or is ended.
+    """
+    home = home_folder()
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="clipstack-", dir=home / "tmp") as name:
+        for entry in home.iterdir():
+            if entry.name != "tmp":
+                (Path(name) / entry.name).symlink_to(entry)
+        yield Path(name)
+
+
 def bentoml_environment(**more: str) -> dict[str, str]:
     """The variables of a `bentoml` process: this process's and `more`, with telemetry off."""
     return os.environ | {"BENTOML_DO_NOT_TRACK": "True", "COLUMNS": "200"} | more

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
-from typing import NoReturn
 
 from clipstack import encoders, net
 from clipstack.encoders.choice import choose
 from clipstack.encoders.models.catalog import ModelFolder, describe
 from clipstack.service import configuration
 from clipstack.service import served_model as served
+from clipstack.stack import subprocesses
 from clipstack.stack.build_context import bentoml_environment, service_folder
 
 
@@ -64,11 +63,16 @@ def prepare(
     if workers is None:
         workers = configuration.from_environment().workers
     net.listening_socket(host, port, usual_port=3000).close()
-    return LocalService(host, port, model, workers, device, engine, precision)
+    return LocalService(net.bare(host), port, model, workers, device, engine, precision)
 
 
-def start(service: LocalService) -> NoReturn:
-    """Replace this process by `bentoml serve`, whose output goes to stderr: stdout is for data."""
+def run(service: LocalService) -> None:
+    """Run `bentoml serve`, whose output goes to stderr: stdout is for data.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, after it has ended.
+        ClipstackError: it failed.
+    """
     name = service.model.name
     if service.model.source == "folder":
         name = str(service.model.path)
@@ -90,7 +94,4 @@ def start(service: LocalService) -> NoReturn:
         "--port",
         str(service.port),
     ]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(2, 1)
-    os.execve(sys.executable, command, variables)
+    subprocesses.serve(command, "bentoml serve", variables)

@@ -10,11 +10,12 @@ from typing import Any
 
 from clipstack.errors import ClipstackError
 from clipstack.settings import stack_variables
-from clipstack.stack import containers
+from clipstack.stack import containers, published_ports
 from clipstack.stack.containers import PROJECT_LABEL, Container
 from clipstack.stack.services import SERVICES, stack_services
 
 _SIZE_SECONDS = 20.0
+_Usage = tuple[float | None, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ServiceStatus:
         health: of its health check, "" without one.
         version: the image's tag.
         uptime: seconds since it started, None while it does not run.
-        cpu: percent of one core, None while it does not run.
+        cpu: percent of one core, None while it does not run or is not known.
         memory, memory_limit: bytes, None while it does not run.
         volumes: names of the volumes with its data.
     """
@@ -92,7 +93,7 @@ def read_status(project: str, values: Mapping[str, str]) -> StackStatus:
         sizes = pool.submit(volume_sizes, project)
         usages = {name: future.result() for name, future in usage.items()}
         volumes = sizes.result()
-    urls = stack_variables.service_urls(values)
+    urls = stack_variables.service_urls(published_ports.located(values))
     services = [_status(name, by_name.get(name), urls, values, usages.get(name)) for name in names]
     return StackStatus(project, services, volumes)
 
@@ -102,7 +103,7 @@ def _status(
     container: Container | None,
     urls: Mapping[str, str],
     values: Mapping[str, str],
-    usage: tuple[float, int, int] | None,
+    usage: _Usage | None,
 ) -> ServiceStatus:
     running = container is not None and container.state == "running"
     image = container.image if container else values[SERVICES[name].image_variable]
@@ -134,15 +135,16 @@ def _uptime(container: Container) -> float:
     return (datetime.now(UTC) - started).total_seconds()
 
 
-def _usage(client: containers.DockerClient, container: Container) -> tuple[float, int, int] | None:
-    """CPU in percent of one core, bytes of memory in use, and their limit."""
+def _usage(client: containers.DockerClient, container: Container) -> _Usage | None:
+    """CPU in percent of one core, None where it is not known, bytes of memory in use, and their limit."""
     try:
         with containers.translate_errors():
             stats: dict[str, Any] = client.api.stats(container.id, stream=False)
         now, before, memory = stats["cpu_stats"], stats["precpu_stats"], stats["memory_stats"]
         used = now["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
         passed = now["system_cpu_usage"] - before["system_cpu_usage"]
-        cpu = 100 * used / passed * now["online_cpus"] if passed > 0 else 0.0
+        # Counters start anew with the container.
+        cpu = 100 * used / passed * now["online_cpus"] if used >= 0 and passed > 0 else None
         details = memory["stats"]
         # The page cache counts as use, though it gives way; `docker stats` leaves it out too.
         cache = details.get("inactive_file", details.get("total_inactive_file", 0))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from clipstack import interrupts
 from clipstack.errors import ClipstackError
 
 _TAIL = 30
 _GRACE_SECONDS = 20.0
+_inherited: set[int] = set()
 
 
 def stream(
@@ -38,22 +43,60 @@ def stream(
         ClipstackError: it failed; the hint has its last lines.
     """
     tail: deque[str] = deque(maxlen=_TAIL)
-    process = _start(command, folder, environment)
-    assert process.stdout
+    # What a terminated command leaves among temporary files goes with this folder.
+    with tempfile.TemporaryDirectory(prefix="clipstack-", ignore_cleanup_errors=True) as temporary:
+        variables = {**(os.environ if environment is None else environment), "TMPDIR": temporary}
+        process = _start(command, folder, variables)
+        assert process.stdout
+        try:
+            for line in process.stdout:
+                line = line.rstrip()
+                if line:
+                    tail.append(line)
+                    on_line(line)
+            code = process.wait()
+        except BaseException:  # an interruption above all: it must not go on without its caller
+            _terminate(process)
+            raise
+        finally:
+            process.stdout.close()
+            interrupts.remove_group(process.pid)
+    if code:
+        raise _failure(name, code, tail)
+
+
+@contextlib.contextmanager
+def inheriting(descriptor: int) -> Iterator[None]:
+    """Subprocesses that are started in this block inherit an open file."""
+    if os.name == "posix":
+        _inherited.add(descriptor)
     try:
-        for line in process.stdout:
-            line = line.rstrip()
-            if line:
-                tail.append(line)
-                on_line(line)
+        yield
+    finally:
+        _inherited.discard(descriptor)
+
+
+def serve(command: Sequence[str], name: str, environment: Mapping[str, str]) -> None:
+    """Run a server until it ends or a signal ends this process; its output goes to stderr.
+
+    Args:
+        command: the program and its arguments.
+        name: the command as a person would type it, for errors.
+        environment: all of its variables.
+
+    Raises:
+        ClipstackError: it failed.
+    """
+    process = _start(command, None, environment, output=sys.stderr.fileno())
+    try:
         code = process.wait()
-    except BaseException:  # Ctrl-C above all: it must not go on without its caller
+    except BaseException:
         _terminate(process)
         raise
     finally:
-        process.stdout.close()
+        interrupts.remove_group(process.pid)
     if code:
-        raise _failure(name, code, tail)
+        raise _failure(name, code, ())
 
 
 class BackgroundProcess:
@@ -93,6 +136,7 @@ class BackgroundProcess:
             ClipstackError: it failed; the hint has its last lines.
         """
         code = self._process.wait()
+        interrupts.remove_group(self._process.pid)
         self._reader.join(_GRACE_SECONDS)
         if code:
             raise _failure(self._name, code, self._tail)
@@ -101,6 +145,7 @@ class BackgroundProcess:
         """Terminate it and its children, if it is still running."""
         if self.is_running:
             _terminate(self._process)
+        interrupts.remove_group(self._process.pid)
 
     def _read(self) -> None:
         assert self._process.stdout
@@ -111,30 +156,43 @@ class BackgroundProcess:
 
 
 def _failure(name: str, code: int, tail: Iterable[str]) -> ClipstackError:
-    return ClipstackError(f"`{name}` failed with exit code {code}", hint="\n".join(tail))
+    lines = list(tail)
+    if any(re.match(r'\s+File ".*", line \d+', line) for line in lines):  # only the exception
+        lines = [line for line in lines if not line.startswith((" ", "Traceback"))]
+    return ClipstackError(f"`{name}` failed with exit code {code}", hint="\n".join(lines))
 
 
 def _start(
-    command: Sequence[str], folder: Path | None, environment: Mapping[str, str] | None
+    command: Sequence[str],
+    folder: Path | None,
+    environment: Mapping[str, str],
+    *,
+    output: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,  # bentoml, when terminated, leaves the docker that it runs behind
-    )
+    with interrupts.starting_child():
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            # bentoml, when terminated, leaves the docker that it runs behind.
+            start_new_session=True,
+            pass_fds=tuple(_inherited),
+        )
+        interrupts.add_group(process.pid)
+    return process
 
 
 def _terminate(process: subprocess.Popen[str]) -> None:
     """Terminate a process and its children, and kill them after a while."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+        if not interrupts.received():  # else it has been told
+            os.killpg(process.pid, signal.SIGINT)  # bentoml removes its temporary folders
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_SECONDS)
     with contextlib.suppress(ProcessLookupError):

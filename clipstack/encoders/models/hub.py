@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clipstack import interrupts
 from clipstack.encoders.models.weights import INDEXES, WHOLE
 from clipstack.errors import ClipstackError, NotFoundError, PrerequisiteError
 from clipstack.events import SILENT, Events
+from clipstack.retry import InterruptError
 
 """Called with the bytes done and the bytes in all."""
 
@@ -32,6 +36,7 @@ CONFIG_FILES = (
 _ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 PATIENCE = 5.0  # seconds to wait for the hub's first answer
+_SIGNAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +165,15 @@ def _fetch(name: HubName, files: list[str], total: int, events: Events) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        folder = snapshot_download(
-            name.repo,
-            revision=name.revision or None,
-            allow_patterns=files,
-            tqdm_class=_bar(name, events, total),
+        # In a thread, which a signal leaves behind: it would wait for files that are under way.
+        folder = _within(
+            math.inf,
+            lambda: snapshot_download(
+                name.repo,
+                revision=name.revision or None,
+                allow_patterns=files,
+                tqdm_class=_bar(name, events, total),
+            ),
         )
     except Exception as error:
         raise _hub_error(name, error) from error
@@ -200,6 +209,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
     Raises:
         TimeoutError: no answer in time.
+        InterruptError: a signal has ended this process.
     """
     outcome: dict[str, Any] = {}
 
@@ -211,7 +221,11 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=work, daemon=True, name="hub")
     thread.start()
-    thread.join(seconds)
+    until = time.monotonic() + seconds
+    while thread.is_alive() and (left := until - time.monotonic()) > 0:
+        thread.join(min(left, _SIGNAL_SECONDS))
+        if interrupts.received():
+            raise InterruptError
     if "error" in outcome:
         raise outcome["error"]
     if "value" not in outcome:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 
+from clipstack import interrupts
 from clipstack.errors import ClipstackError, UsageError
 from clipstack.events import Events
 from clipstack.index.base import Collection, Index
@@ -21,7 +22,7 @@ from clipstack.index.connect import connect
 from clipstack.index.schema import CollectionInfo, Row
 from clipstack.index.transfer import compatibility
 from clipstack.index.transfer.writer import BackgroundWriter, FlushTimer
-from clipstack.retry import InterruptError, RetryPolicy, deferred_sigint
+from clipstack.retry import InterruptError, RetryPolicy
 from clipstack.settings import Settings
 
 _MAX_PASSES = 3
@@ -76,7 +77,7 @@ def copy(
         settings.patience, events, hint="Run the same command again to go on."
     )
     with (
-        deferred_sigint(retry_policy.stop),
+        interrupts.deferred(retry_policy.stop),
         connect(settings, retry_policy=retry_policy) as source_index,
         _connect_target(source_index, name, target_settings, retry_policy) as target_index,
     ):

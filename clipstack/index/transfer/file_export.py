@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipstack import interrupts
 from clipstack.errors import NotFoundError, UsageError
 from clipstack.events import Events
 from clipstack.index.base import Collection
@@ -15,7 +16,7 @@ from clipstack.index.connect import connect
 from clipstack.index.schema import CollectionInfo, Row
 from clipstack.index.transfer import exchange_files
 from clipstack.index.transfer.exchange_format import rows_per_batch
-from clipstack.retry import InterruptError, RetryPolicy, deferred_sigint
+from clipstack.retry import InterruptError, RetryPolicy
 from clipstack.settings import Settings
 
 
@@ -61,7 +62,10 @@ def export(settings: Settings, name: str, file: str, events: Events) -> ExportRe
     """
     started = time.monotonic()
     retry_policy = RetryPolicy(settings.patience, events)
-    with deferred_sigint(retry_policy.stop), connect(settings, retry_policy=retry_policy) as index:
+    with (
+        interrupts.deferred(retry_policy.stop),
+        connect(settings, retry_policy=retry_policy) as index,
+    ):
         collection = index.collection(name, patience=settings.patience, events=events)
         info = collection.info
         total = collection.count()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from clipstack import interrupts
 from clipstack.errors import ClipstackError, UsageError
 from clipstack.events import Events
 from clipstack.index.base import Collection, Index
@@ -19,7 +20,7 @@ from clipstack.index.schema import CollectionInfo, Model, Row
 from clipstack.index.transfer import compatibility, exchange_files
 from clipstack.index.transfer.validation import RowValidator
 from clipstack.index.transfer.writer import BackgroundWriter, FlushTimer
-from clipstack.retry import InterruptError, RetryPolicy, deferred_sigint
+from clipstack.retry import InterruptError, RetryPolicy
 from clipstack.settings import Settings
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def import_files(
         )
     retry_policy = RetryPolicy(settings.patience, events, hint=_RESUME_HINT)
     with (
-        deferred_sigint(retry_policy.stop),
+        interrupts.deferred(retry_policy.stop),
         connect(settings, create=True, retry_policy=retry_policy) as index,
     ):
         info = compatibility.find_collection(index, name)

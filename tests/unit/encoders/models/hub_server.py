@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ class Hub:
     repos: dict[str, Path]
     status: dict[str, tuple[int, str]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    stalled: set[str] = field(default_factory=set)
     fetched: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -77,7 +79,18 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}
             if body and path.name in hub.broken:
                 return self.reply(500, b"", {}, body)
+            if body and path.name in hub.stalled:
+                return self.stall(data, headers)
             return self.reply(200, data, headers, body)
+
+        def stall(self, data, headers):
+            """Send half of the data, and no more for two minutes."""
+            self.send_response(200)
+            for name, value in (headers | {"Content-Length": str(len(data))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
+            time.sleep(120)
 
         def reply(self, code, data, headers, body):
             self.send_response(code)
