@@ -4,42 +4,61 @@ from __future__ import annotations
 
 import typer
 
-from clipstack.cli.stack_options import Project, Services, Timeout, Wait, stack_of
-from clipstack.cli.state import State, state_of
+from clipstack.cli.stack_options import (
+    Project,
+    Services,
+    Timeout,
+    Wait,
+    WaitFor,
+    changing,
+    waited_for,
+)
+from clipstack.cli.state import state_of
 
 
 def start(
     ctx: typer.Context,
     services: Services = None,
     wait: Wait = True,
+    wait_for: WaitFor = None,
     timeout: Timeout = 300,
     project: Project = None,
 ) -> None:
     """Start services that were stopped, and wait until they answer."""
-    _start(state_of(ctx), services, wait, timeout, project, stop_first=False)
+    _start(ctx, services, project, timeout, wait=wait, wait_for=wait_for, command="start")
 
 
 def restart(
     ctx: typer.Context,
     services: Services = None,
     wait: Wait = True,
+    wait_for: WaitFor = None,
     timeout: Timeout = 300,
     project: Project = None,
 ) -> None:
     """Stop and start services, and wait until they answer."""
-    _start(state_of(ctx), services, wait, timeout, project, stop_first=True)
+    _start(ctx, services, project, timeout, wait=wait, wait_for=wait_for, command="restart")
 
 
-def stop(ctx: typer.Context, services: Services = None, project: Project = None) -> None:
+def stop(
+    ctx: typer.Context,
+    services: Services = None,
+    timeout: Timeout = 300,
+    project: Project = None,
+) -> None:
     """Stop services; their containers and data stay."""
     state = state_of(ctx)
-    stack = stack_of(state, project)
     from clipstack.output import stack_views
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import teardown
+    from clipstack.stack.deadline import Deadline
 
-    with StackProgress(state.out) as progress:
-        names = teardown.stop(stack.project, services or [], progress)
+    deadline = Deadline(timeout)
+    with (
+        changing(state, project, "stop", deadline) as stack,
+        StackProgress(state.out) as progress,
+    ):
+        names = teardown.stop(stack.project, services or [], progress, deadline)
     state.out.show(stack_views.stopped(stack.project, names))
     if names:
         command = " ".join(["clipstack start", *(services or [])])
@@ -50,29 +69,44 @@ def stop(ctx: typer.Context, services: Services = None, project: Project = None)
 
 
 def _start(
-    state: State,
+    ctx: typer.Context,
     services: list[str] | None,
-    wait: bool,
-    timeout: float,
     project: str | None,
+    timeout: float,
     *,
-    stop_first: bool,
+    wait: bool,
+    wait_for: list[str] | None,
+    command: str,
 ) -> None:
-    stack = stack_of(state, project)
+    state = state_of(ctx)
     from clipstack.output import stack_views
     from clipstack.output.stack_progress import StackProgress
     from clipstack.stack import lifecycle
+    from clipstack.stack.deadline import Deadline
 
-    options = lifecycle.StartOptions(
-        timeout,
-        wait,
-        milvus_token=stack.settings.milvus_token,
-        collection=stack.settings.collection,
-    )
-    with StackProgress(state.out) as progress:
+    deadline = Deadline(timeout)
+    names = waited_for(wait_for, wait=wait)
+    with (
+        changing(state, project, command, deadline) as stack,
+        StackProgress(state.out) as progress,
+    ):
+        options = lifecycle.StartOptions(
+            deadline,
+            wait,
+            names,
+            milvus_token=stack.settings.milvus_token,
+            collection=stack.settings.collection,
+        )
         result = lifecycle.start(
-            stack.project, stack.values, services or [], progress, options, stop_first=stop_first
+            stack.project,
+            stack.values,
+            services or [],
+            progress,
+            options,
+            stop_first=command == "restart",
         )
     state.out.show(stack_views.started(result))
+    if result.tunnel_hint:
+        state.out.warn(result.tunnel_hint)
     if not result.changed:
         state.out.note("They ran already.")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from clipstack.output.out import Mode, Out, View
+from clipstack.output.out import Mode, Out, View, tilde
 from clipstack.output.stack_progress import styled
 from clipstack.output.tables import new_table
 from clipstack.stack.check import Level
@@ -90,6 +90,7 @@ def planned(plan: Plan) -> View:
 
     def human() -> RenderableType:
         from rich.console import Group
+        from rich.text import Text
 
         table = new_table("service", "would be", "image", "ports")
         for service in services:
@@ -98,7 +99,8 @@ def planned(plan: Plan) -> View:
         more = new_table("variable", "value")
         for name, value in plan.changed.items():
             more.add_row(name, value)
-        return Group(table, more) if plan.changed else table
+        shown: list[RenderableType] = [table, more] if plan.changed else [table]
+        return Group(*shown, *(Text(f"With {tilde(str(file))}") for file in plan.files[1:]))
 
     return View(
         json={
@@ -109,18 +111,33 @@ def planned(plan: Plan) -> View:
             "files": [str(file) for file in plan.files],
             "checks": [asdict(check) for check in plan.checks if check.level is not Level.OK],
         },
-        lines=[*lines, *(f"{name}={value}" for name, value in plan.changed.items())],
+        lines=[
+            *lines,
+            *(f"{name}={value}" for name, value in plan.changed.items()),
+            *(f"file\t{file}" for file in plan.files[1:]),
+        ],
         quiet=[service["name"] for service in services],
         human=human,
     )
 
 
-def removed(project: str, result: DownResult) -> View:
-    """What `down` removed."""
+def compose_file(text: str) -> View:
+    """A resolved Compose file, as YAML; as JSON if that is asked for."""
+    lines = text.rstrip("\n").split("\n")
+    return View(json=json.loads(text) if text.startswith("{") else None, lines=lines, quiet=lines)
+
+
+def removed(project: str, result: DownResult, docker: str) -> View:
+    """What `down` removed, and from which engine of Docker."""
     services = [f"{name}\tremoved" for name in result.services]
     volumes = [f"{name}\tdeleted" for name in result.volumes]
     return View(
-        json={"project": project, "services": result.services, "volumes": result.volumes},
+        json={
+            "project": project,
+            "docker": docker,
+            "services": result.services,
+            "volumes": result.volumes,
+        },
         lines=[*services, *volumes],
         quiet=[*result.services, *result.volumes],
     )

@@ -33,8 +33,6 @@ def load(flags: Mapping[str, object] | None = None, *, config: Path | None = Non
         UsageError: a file, variable or flag has an unknown setting or an invalid value.
     """
     layers = _Layers()
-    if targets.current():
-        layers.put("target", targets.current(), targets.current_file())
     for path in [config] if config else _default_files():
         layers.read(path)
     for name in NAMES:
@@ -86,6 +84,9 @@ class _Layers:
             for name in ("target", "project"):
                 if name in layer:
                     self.put(name, *layer[name])
+        project = str(self.values.get("project", targets.DEFAULT_PROJECT))
+        if "target" not in self.values and (current := targets.current(project)):
+            self.put("target", current, targets.current_file())
         target = self._target()
         self._put_target_settings(target)
         for layer in (self.environment, self.flags):

@@ -87,7 +87,7 @@ def list_all(loaded: Settings, *, config: Path | None = None) -> list[Target]:
 
 
 def use(name: str, *, config: Path | None = None) -> TargetChange:
-    """Make `name` the current target of this user.
+    """Make `name` the current target of this user's commands for the present stack.
 
     Raises:
         NotFoundError: there is no such target.
@@ -99,7 +99,7 @@ def use(name: str, *, config: Path | None = None) -> TargetChange:
             hint="Set CLIPSTACK_MILVUS_URI, or give it a name: [targets.NAME] in clipstack.toml.",
         )
     settings = load({"target": name}, config=config)
-    targets.use(name)
+    targets.use(name, settings.project)
     in_force = load(config=config)
     origin = "" if in_force.target == name else in_force.origins.get("target", "")
     return TargetChange(describe(settings), origin)

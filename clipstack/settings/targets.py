@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from clipstack.errors import NotFoundError, UsageError
@@ -20,21 +21,39 @@ EMBEDDED = "embedded"
 STACK = "stack"
 REMOTE = "remote"
 RESERVED = (EMBEDDED, STACK, REMOTE)
+DEFAULT_PROJECT = "clipstack"
 
 
-def current() -> str:
-    """The target that `target use`, `up` or `down` made current, or ""."""
-    try:
-        name = json.loads(_file().read_text("utf-8"))["target"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return name if isinstance(name, str) else ""
+def current(project: str) -> str:
+    """The target that `target use`, `up` or `down` made current, or "".
+
+    Each stack has its own, so that CLIPSTACK_PROJECT changes nothing for commands without it. One
+    that has none yet has that of the default stack.
+    """
+    by_project = _by_project()
+    return by_project.get(project) or by_project.get(DEFAULT_PROJECT, "")
 
 
-def use(name: str) -> None:
-    """Make `name` the current target of this user."""
+def use(name: str, project: str) -> None:
+    """Make `name` the current target of this user's commands for the stack called `project`."""
     _file().parent.mkdir(parents=True, exist_ok=True)
-    atomic_file.replace(_file(), json.dumps({"target": name}))
+    atomic_file.replace(_file(), json.dumps({"targets": _by_project() | {project: name}}))
+
+
+def enter_stack(project: str) -> bool:
+    """Make `stack` the current target for `project`; returns whether it was another one."""
+    if current(project) == STACK:
+        return False
+    use(STACK, project)
+    return True
+
+
+def leave_stack(project: str) -> bool:
+    """Make `embedded` the current target for `project` if it is `stack`; returns whether it was."""
+    if current(project) != STACK:
+        return False
+    use(EMBEDDED, project)
+    return True
 
 
 def current_file() -> str:
@@ -85,8 +104,19 @@ def stack_settings(project: str, table: Mapping[str, str]) -> dict[str, str]:
     settings = {"milvus_uri": urls["milvus"], "encoder_url": urls["bentoml"]}
     if values.get("CLIPSTACK_ENCODER_TOKEN"):
         settings["encoder_token"] = values["CLIPSTACK_ENCODER_TOKEN"]
+    if token := stack_variables.milvus_token(values):
+        settings["milvus_token"] = token
     return settings
 
 
-def _file() -> Any:
+def _by_project() -> dict[str, str]:
+    """The current target of each stack."""
+    try:
+        names = json.loads(_file().read_text("utf-8"))["targets"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {project: name for project, name in names if isinstance(name, str)}
+
+
+def _file() -> Path:
     return data_dir() / "target.json"

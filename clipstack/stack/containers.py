@@ -7,13 +7,14 @@ its errors as clipstack's.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clipstack.errors import ClipstackError, PrerequisiteError
+from clipstack.stack import endpoint
+from clipstack.stack.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from docker import DockerClient as DockerClient
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 _SECONDS = 10
-_DAEMON_DOWN = (
-    *("cannot connect", "refused", "filenotfounderror", "no such file"),
-    "is the docker daemon running",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +70,46 @@ def preload() -> None:
 
 
 def client(seconds: float = _SECONDS) -> DockerClient:
-    """A client of the daemon that `docker` would use: DOCKER_HOST, else the current context.
+    """A client of the engine that `docker` uses, `endpoint.current`.
 
     Args:
         seconds: to wait for each response.
 
     Raises:
-        PrerequisiteError: Docker is not installed or not running, or this user may not use it.
+        PrerequisiteError: Docker is not installed or not running, this user may not use it, or
+            there is no such engine.
     """
     import docker
     from docker.errors import DockerException
 
-    environment: dict[str, str] = dict(os.environ)
-    if not os.environ.get("DOCKER_HOST") and (host := _context_host()):
-        environment["DOCKER_HOST"] = host
+    where = endpoint.current()
+    transport = None if where.is_local else _transport(where)
+    url = transport.url if transport else where.host
     try:
-        connected = docker.from_env(timeout=int(seconds), environment=environment)
+        connected = docker.DockerClient(url, tls=transport or False, timeout=int(seconds))
         connected.ping()
     except (DockerException, OSError) as error:
-        raise docker_error(str(error)) from None
+        reason = transport.adapter.error if transport else ""
+        raise docker_error(reason or str(error)) from None
     return connected
+
+
+def _transport(where: Endpoint) -> Any:
+    """What makes a client of Docker's library connect to an engine as `docker` does."""
+    from docker.tls import TLSConfig
+
+    from clipstack.stack import docker_transport
+
+    class Transport(TLSConfig):  # type: ignore[misc]
+        url = docker_transport.URL
+        adapter = docker_transport.DialAdapter(where.environment(os.environ))
+
+        # The library calls it before its first request.
+        def configure_client(self, client: Any) -> None:
+            client.trust_env = False
+            client.mount("http://", self.adapter)
+
+    return Transport()
 
 
 @contextmanager
@@ -121,41 +138,10 @@ def translate_errors() -> Iterator[None]:
 
 def docker_error(message: str) -> PrerequisiteError:
     """The error for a message by which Docker, or its client, says that it can't be used."""
-    message = " ".join(message.split())
-    lower = message.lower()
-    if "permission denied" in lower or "permissionerror" in lower:
-        return PrerequisiteError(
-            "this user may not use Docker",
-            hint="Type `sudo usermod -aG docker $USER` and log in again.",
-        )
-    if not shutil.which("docker"):
-        return PrerequisiteError(
-            "Docker is not installed", hint="Install Docker Engine or Docker Desktop."
-        )
-    if any(words in lower for words in _DAEMON_DOWN):
-        return PrerequisiteError(
-            "Docker is not running",
-            hint="Start Docker Desktop, or type `sudo systemctl start docker`.",
-        )
-    if "timed out" in lower:
-        return PrerequisiteError("Docker does not answer", hint="Restart Docker.")
-    return PrerequisiteError(f"Docker can't be used: {message[:300]}", hint="See `docker version`.")
-
-
-def is_local() -> bool:
-    """Whether Docker runs on this machine, so that its ports and files are this machine's."""
-    host = os.environ.get("DOCKER_HOST") or _context_host()
-    return not host or host.startswith(("unix:", "npipe:"))
-
-
-def _context_host() -> str:
-    from docker.context import ContextAPI
-
     try:
-        context = ContextAPI.get_current_context()
-        return str(context.Host or "") if context and context.Name != "default" else ""
-    except Exception:  # a broken context file is no reason to fail
-        return ""
+        return endpoint.current().error(message)
+    except PrerequisiteError as error:
+        return error
 
 
 def list_containers(client: DockerClient, project: str) -> dict[str, Container]:
@@ -203,6 +189,81 @@ def stop_container(client: DockerClient, container: Container, seconds: int) -> 
         pass
 
 
+def environment(client: DockerClient, container: Container) -> dict[str, str]:
+    """The variables of a container."""
+    variables = client.api.inspect_container(container.id)["Config"]["Env"] or []
+    return dict(variable.split("=", 1) for variable in variables if "=" in variable)
+
+
+def list_volumes(client: DockerClient, project: str) -> list[dict[str, Any]]:
+    """The volumes of a stack, as Docker describes them."""
+    label = {"label": f"{PROJECT_LABEL}={project}"}
+    return client.api.volumes(filters=label)["Volumes"] or []
+
+
+def volume_users(client: DockerClient, name: str, *, except_for: str = "") -> list[str]:
+    """Names of the containers that use a volume, running or not.
+
+    Args:
+        except_for: a stack whose containers do not count.
+    """
+    return [
+        container["Names"][0].lstrip("/")
+        for container in client.api.containers(all=True, filters={"volume": name})
+        if (container.get("Labels") or {}).get(PROJECT_LABEL, "") != except_for or not except_for
+    ]
+
+
+def remove_volume(client: DockerClient, name: str) -> bool:
+    """Remove a volume; returns False where Docker refuses."""
+    from docker.errors import APIError, NotFound
+
+    try:
+        client.api.remove_volume(name, force=True)
+    except NotFound:
+        return True
+    except APIError:
+        return False
+    return True
+
+
+def remove_all(client: DockerClient, project: str) -> None:
+    """Remove the containers of a stack, those of `docker compose run` too."""
+    from docker.errors import NotFound
+
+    label = {"label": f"{PROJECT_LABEL}={project}"}
+    for container in client.api.containers(all=True, filters=label):
+        with suppress(NotFound):
+            client.api.remove_container(container["Id"], force=True, v=True)
+
+
+def remove_networks(client: DockerClient, project: str) -> dict[str, list[str]]:
+    """Remove the networks of a stack.
+
+    Returns:
+        Those that containers of others are in, by name, and the names of these containers.
+    """
+    from docker.errors import APIError, NotFound
+
+    left = {}
+    for network in client.api.networks(filters={"label": f"{PROJECT_LABEL}={project}"}):
+        try:
+            client.api.remove_network(network["Id"])
+        except NotFound:
+            continue
+        except APIError:
+            members = client.api.inspect_network(network["Id"])["Containers"] or {}
+            left[network["Name"]] = sorted(member["Name"] for member in members.values())
+    return left
+
+
+def remove_never_started(client: DockerClient, project: str) -> None:
+    """Remove the containers of a stack that were created and not started: they hold no data."""
+    for container in list_containers(client, project).values():
+        if container.state == "created":
+            client.api.remove_container(container.id, v=True)
+
+
 def image_id(client: DockerClient, image: str) -> str:
     """The id of the image that a name with a tag means; "" if it is not on Docker's machine."""
     from docker.errors import DockerException
@@ -211,3 +272,13 @@ def image_id(client: DockerClient, image: str) -> str:
         return str(client.api.inspect_image(image)["Id"])
     except DockerException:
         return ""
+
+
+@translate_errors()
+def image_bytes(client: DockerClient, image: str) -> int:
+    """Size of an image.
+
+    Raises:
+        ClipstackError: Docker has no such image.
+    """
+    return int(client.api.inspect_image(image)["Size"])

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
 from clipstack.events import Events
-from clipstack.settings import stack_variables, targets
-from clipstack.stack import compose, containers, preflight, smoke_test
+from clipstack.settings import stack_variables
+from clipstack.stack import (
+    compose,
+    containers,
+    milvus_password,
+    preflight,
+    published_ports,
+    smoke_test,
+    volume_deletion,
+)
 from clipstack.stack.containers import Container
+from clipstack.stack.deadline import Deadline
 from clipstack.stack.readiness import ReadinessWaiter, ServiceProgress
-from clipstack.stack.services import SERVICES, StackService
+from clipstack.stack.services import SERVICES, StackService, added_service
 from clipstack.stack.smoke_test import EncodeTest, SearchTest
-from clipstack.stack.teardown import require_containers, stop_containers
+from clipstack.stack.teardown import mend_networks, require_containers, stop_containers
 
 Step = Callable[[Mapping[str, Container]], bool]
 """What is left to do to start the containers, given those there are; whether it is all done."""
 
-_LEAST_SECONDS = 10.0
-_MILVUS_ROOT = "root:Milvus"  # Milvus' own first user
-_PASSWORD = (
-    "It runs, and asks for a password: CLIPSTACK_MILVUS_TOKEN must hold user:password. "
-    f"The first one is {_MILVUS_ROOT}."
-)
+_LEAST_SECONDS = 0.5
+_PASSWORD = "It runs, and asks for a password: CLIPSTACK_MILVUS_TOKEN must hold user:password."
 
 
 @dataclass(slots=True)
@@ -37,6 +43,7 @@ class StartResult:
         changed: whether a container was created or started.
         seconds: for all of it.
         encoded, searched: the smoke tests at the end, None for those that did not run.
+        tunnel_hint: how to reach services that listen on loopback of another machine.
     """
 
     project: str
@@ -46,6 +53,7 @@ class StartResult:
     seconds: float = 0.0
     encoded: EncodeTest | None = None
     searched: SearchTest | None = None
+    tunnel_hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +61,17 @@ class StartOptions:
     """How to start a stack.
 
     Attributes:
-        timeout: seconds for all of it.
+        deadline: for all of it.
         wait: whether to wait until the services are ready, and test them.
+        wait_for: names of the services to wait for and test; none for all.
         pull: whether to fetch images first.
         milvus_token: user:password or an API key of Milvus, or "".
         collection: the collection that the smoke test searches, if it exists.
     """
 
-    timeout: float = 300.0
+    deadline: Deadline
     wait: bool = True
+    wait_for: tuple[str, ...] = ()
     pull: bool = False
     milvus_token: str = ""
     collection: str = ""
@@ -85,21 +95,34 @@ def up(
             compose failed.
     """
     client = containers.client()
+    volume_deletion.finish(client, project, events)
+    mend_networks(client, project, events)
+    in_use = _credentials_in_use(client, project)
+    values = published_ports.located(values)
+    values = stack_variables.with_credentials(values, in_use, options.milvus_token)
     stack_variables.write(project, values)
-    values = _with_credentials(project, values)
-    waiter = ReadinessWaiter(client, project, services, events, options.timeout)
+    waiter = ReadinessWaiter(client, project, services, events, options.deadline, options.wait_for)
     if options.pull:
         events.stage("Fetching images")
         pulled = [
             service for service in services if not preflight.is_built_locally(service, values)
         ]
-        compose.pull(project, values, pulled, events.detail)
+        _interruptible(
+            lambda: compose.pull(project, values, pulled, events.detail, options.deadline)
+        )
     events.stage("Starting")
     before = _starts(containers.list_containers(client, project))
     _unpause(client, project, services)
     step = _ComposeUp(project, values, services, events)
     try:
         _wait(waiter, step, options)
+    except ClipstackError as error:
+        if error.code == ExitCode.TIMEOUT and step.last_line:
+            error.hint += f"\n`docker compose up` said last: {step.last_line[:300]}"
+        step.terminate()
+        if error.code == ExitCode.INTERRUPTED:
+            containers.remove_never_started(client, project)
+        raise
     finally:
         step.terminate()
     return _finish(client, project, values, waiter, events, options, before)
@@ -128,41 +151,40 @@ def start(
     client = containers.client()
     by_name = require_containers(client, project, names)
     services = [SERVICES[name] for name in SERVICES if name in by_name]
+    services += [added_service(name) for name in sorted(by_name.keys() - SERVICES.keys())]
     before = _starts(by_name)
     if stop_first:
         events.stage("Stopping")
-        stop_containers(client, by_name)
-    waiter = ReadinessWaiter(client, project, services, events, options.timeout)
+        _interruptible(lambda: stop_containers(client, by_name, options.deadline))
+    waiter = ReadinessWaiter(client, project, services, events, options.deadline, options.wait_for)
     events.stage("Starting")
     _unpause(client, project, services)
     _wait(waiter, _start_step(client, services), options)
     return _finish(client, project, values, waiter, events, options, before)
 
 
-def make_current() -> bool:
-    """Make `stack` the current target; returns whether it was another one."""
-    if targets.current() == targets.STACK:
-        return False
-    targets.use(targets.STACK)
-    return True
-
-
-def leave_current() -> bool:
-    """Make `embedded` the current target if it is `stack`; returns whether it was."""
-    if targets.current() != targets.STACK:
-        return False
-    targets.use(targets.EMBEDDED)
-    return True
-
-
-def _with_credentials(project: str, values: Mapping[str, str]) -> dict[str, str]:
-    """The variables with the credentials that are saved for this stack."""
-    given = {name: value for name, value in values.items() if value}
-    return {**stack_variables.variables(project, {}, {}), **given}
+def _credentials_in_use(client: containers.DockerClient, project: str) -> dict[str, str]:
+    """The credentials that the stack's containers have, whoever's `up` made them."""
+    by_name = containers.list_containers(client, project)
+    used: dict[str, str] = {}
+    if "minio" in by_name:
+        variables = containers.environment(client, by_name["minio"])
+        used["CLIPSTACK_MINIO_USER"] = variables.get("MINIO_ROOT_USER", "")
+        used[stack_variables.MINIO_PASSWORD] = variables.get("MINIO_ROOT_PASSWORD", "")
+    if "milvus" in by_name:
+        variables = containers.environment(client, by_name["milvus"])
+        if variables.get("COMMON_SECURITY_AUTHORIZATIONENABLED") == "true":
+            password = variables.get("COMMON_SECURITY_DEFAULTROOTPASSWORD", "")
+            used[stack_variables.MILVUS_PASSWORD] = password
+    return used
 
 
 class _ComposeUp:
-    """A step that runs `docker compose up`, again where it gave up too early."""
+    """A step that runs `docker compose up`, again where it gave up too early.
+
+    Attributes:
+        last_line: what it printed last.
+    """
 
     def __init__(
         self,
@@ -171,7 +193,9 @@ class _ComposeUp:
         services: Sequence[StackService],
         events: Events,
     ) -> None:
-        self._run = partial(compose.up, project, values, services, events.detail)
+        self.last_line = ""
+        self._events = events
+        self._run = partial(compose.up, project, values, services, self._on_line)
         self._process = self._run()
 
     def __call__(self, _: Mapping[str, Container]) -> bool:
@@ -188,6 +212,10 @@ class _ComposeUp:
 
     def terminate(self) -> None:
         self._process.terminate()
+
+    def _on_line(self, line: str) -> None:
+        self.last_line = line
+        self._events.detail(line)
 
 
 def _start_step(client: containers.DockerClient, services: Sequence[StackService]) -> Step:
@@ -209,29 +237,29 @@ def _start_step(client: containers.DockerClient, services: Sequence[StackService
 
 
 def _wait(waiter: ReadinessWaiter, step: Step, options: StartOptions) -> None:
-    try:
-        if options.wait:
-            waiter.wait(step)
-        else:
-            _wait_until_started(waiter, step)
-    except KeyboardInterrupt:
-        raise _interrupted() from None
+    if options.wait:
+        _interruptible(lambda: waiter.wait(step))
+    else:
+        _interruptible(lambda: _wait_until_started(waiter, step, options.deadline))
 
 
-def _wait_until_started(waiter: ReadinessWaiter, step: Step) -> None:
+def _wait_until_started(waiter: ReadinessWaiter, step: Step, deadline: Deadline) -> None:
     while not step(waiter.poll()):
-        if not waiter.seconds_left:
+        if not deadline.left:
             raise waiter.timeout_error()
         time.sleep(0.2)
     waiter.poll()
 
 
-def _interrupted() -> ClipstackError:
-    return ClipstackError(
-        "interrupted; the services that have started keep running",
-        hint="`clipstack up` continues to wait for them, `clipstack down` stops them.",
-        code=ExitCode.INTERRUPTED,
-    )
+def _interruptible(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except KeyboardInterrupt:
+        raise ClipstackError(
+            "interrupted; the services that have started keep running",
+            hint="`clipstack up` continues to wait for them, `clipstack down` stops them.",
+            code=ExitCode.INTERRUPTED,
+        ) from None
 
 
 def _finish(
@@ -243,16 +271,19 @@ def _finish(
     options: StartOptions,
     before: Mapping[str, str],
 ) -> StartResult:
+    values = published_ports.located(values)
     result = StartResult(project, stack_variables.service_urls(values), waiter.services)
+    result.tunnel_hint = published_ports.tunnel_hint(values)
     after = _starts(containers.list_containers(client, project))
     names = [progress.name for progress in waiter.services]
     result.changed = any(after.get(name) != before.get(name) for name in names)
-    if options.wait:
+    if options.wait and not (result.tunnel_hint and not published_ports.has_tunnel(values)):
         try:
-            _run_smoke_tests(result, names, values, waiter, events, options)
-        except KeyboardInterrupt:
-            raise _interrupted() from None
-    result.seconds = options.timeout - waiter.seconds_left
+            _interruptible(lambda: _run_smoke_tests(result, names, values, events, options))
+        except UnreachableError as error:
+            hint = published_ports.firewall_hint(values) or error.hint
+            raise UnreachableError(error.message, hint=hint) from None
+    result.seconds = options.deadline.elapsed
     return result
 
 
@@ -260,30 +291,51 @@ def _run_smoke_tests(
     result: StartResult,
     names: Sequence[str],
     values: Mapping[str, str],
-    waiter: ReadinessWaiter,
     events: Events,
     options: StartOptions,
 ) -> None:
-    if "bentoml" in names:
+    tested = options.wait_for or names
+    deadline = options.deadline
+    if "bentoml" in tested:
         events.stage("Encoding a text")
         token = values.get("CLIPSTACK_ENCODER_TOKEN", "")
-        result.encoded = smoke_test.encode(result.urls["bentoml"], token)
-    if "milvus" in names:
+        with _timeouts("the encoder does not encode a text", "bentoml", deadline):
+            seconds = max(deadline.left, _LEAST_SECONDS)
+            result.encoded = smoke_test.encode(result.urls["bentoml"], token, seconds)
+    if "milvus" in tested:
         events.stage("Searching in Milvus")
-        token = options.milvus_token
-        if not token and values.get("CLIPSTACK_MILVUS_AUTHORIZATION") == "true":
-            token = _MILVUS_ROOT
-        try:
-            result.searched = smoke_test.search(
-                result.urls["milvus"],
-                token,
-                collection=options.collection,
-                timeout=max(waiter.seconds_left, _LEAST_SECONDS),
-            )
-        except UnreachableError as error:
-            if not token:
-                raise
-            raise UnreachableError(error.message, hint=_PASSWORD) from None
+        made_token = stack_variables.milvus_token(values)
+        token = options.milvus_token or made_token
+        with _timeouts("Milvus does not answer a search", "milvus", deadline):
+            if token and token == made_token:
+                milvus_password.ensure(result.urls["milvus"], token, deadline)
+            try:
+                result.searched = smoke_test.search(
+                    result.urls["milvus"],
+                    token,
+                    collection=options.collection,
+                    timeout=max(deadline.left, _LEAST_SECONDS),
+                )
+            except UnreachableError as error:
+                if values[stack_variables.AUTHORIZATION] != "true":
+                    raise
+                raise UnreachableError(error.message, hint=_PASSWORD) from None
+
+
+@contextmanager
+def _timeouts(message: str, name: str, deadline: Deadline) -> Iterator[None]:
+    """Raise errors after the deadline as one that says what was waited for."""
+    try:
+        yield
+    except ClipstackError as error:
+        if deadline.left > _LEAST_SECONDS + 1:
+            raise
+        raise ClipstackError(
+            f"the stack is not ready after {deadline.elapsed:.0f} s: {message}",
+            hint=f"{error.message}\n`clipstack logs {name}` says more; "
+            "`clipstack up --timeout SECONDS` waits again.",
+            code=ExitCode.TIMEOUT,
+        ) from None
 
 
 def _unpause(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clipstack.errors import ClipstackError, ExitCode
 from clipstack.events import Events, ServiceState
 from clipstack.stack import containers, logs
 from clipstack.stack.containers import Container
+from clipstack.stack.deadline import Deadline
 from clipstack.stack.services import StackService
 
 _PAUSE = 0.4
@@ -69,7 +70,8 @@ class ReadinessWaiter:
     """Waits until services are ready.
 
     Args:
-        timeout: seconds from now until it gives up.
+        deadline: when it gives up.
+        wait_for: names of the services that have to be ready; none for all.
     """
 
     def __init__(
@@ -78,21 +80,27 @@ class ReadinessWaiter:
         project: str,
         services: Sequence[StackService],
         events: Events,
-        timeout: float,
+        deadline: Deadline,
+        wait_for: Collection[str] = (),
     ) -> None:
         self._client = client
         self._project = project
         self._events = events
-        self._timeout = timeout
+        self._deadline = deadline
+        self._wait_for = wait_for
         self._started = self._polled = time.monotonic()
         self._restarts: dict[str, int] = {}
         self._reported: set[str] = set()
         self.services = [ServiceProgress(service) for service in services]
 
     @property
-    def seconds_left(self) -> float:
-        """Seconds until the deadline, 0 after it."""
-        return max(0.0, self._started + self._timeout - time.monotonic())
+    def late(self) -> list[ServiceProgress]:
+        """The services that have to be ready and are not."""
+        return [
+            progress
+            for progress in self.services
+            if not progress.is_ready and (not self._wait_for or progress.name in self._wait_for)
+        ]
 
     def poll(self) -> dict[str, Container]:
         """Update and report the progress; returns the containers by service."""
@@ -112,7 +120,7 @@ class ReadinessWaiter:
         return by_name
 
     def wait(self, step: Callable[[Mapping[str, Container]], bool]) -> None:
-        """Poll until every service is ready.
+        """Poll until the services are ready that have to be.
 
         Args:
             step: called after each poll, does what is left to do, and returns whether that is all.
@@ -122,15 +130,15 @@ class ReadinessWaiter:
         """
         while True:
             all_done = step(self.poll())
-            if all_done and all(progress.is_ready for progress in self.services):
+            if not self.late and (all_done or (self._wait_for and not self._deadline.left)):
                 return
-            if not self.seconds_left:
+            if not self._deadline.left:
                 raise self.timeout_error()
-            time.sleep(min(_PAUSE, self.seconds_left))
+            time.sleep(min(_PAUSE, self._deadline.left))
 
     def timeout_error(self) -> ClipstackError:
         """The error for the end of the time, with what the services still wait for."""
-        late = [progress for progress in self.services if not progress.is_ready]
+        late = self.late
         hint = []
         for progress in late:
             if progress.exits:
@@ -145,9 +153,9 @@ class ReadinessWaiter:
             "What has started keeps running: `clipstack up --timeout SECONDS` waits again, "
             "`clipstack down` stops it."
         )
-        waits = "; ".join(map(_describe, late))
+        waits = "; ".join(map(_describe, late)) or "`docker compose up` has not ended"
         return ClipstackError(
-            f"the stack is not ready after {self._timeout:.0f} s: {waits}",
+            f"the stack is not ready after {self._deadline.elapsed:.0f} s: {waits}",
             hint="\n".join(hint),
             code=ExitCode.TIMEOUT,
         )

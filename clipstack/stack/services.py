@@ -125,6 +125,11 @@ def selected_services(
     return [service for service in stack_services(values, attu=True) if service.name in selected]
 
 
+def added_service(name: str) -> StackService:
+    """A service that the user's compose.override.yaml adds."""
+    return StackService(name, name, "", (), memory_needed=0)
+
+
 def check_names(names: Iterable[str]) -> None:
     """Raises NotFoundError when one of `names` is not a service."""
     for name in names:

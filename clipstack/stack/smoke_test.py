@@ -10,10 +10,12 @@ from clipstack import encoders
 from clipstack.errors import ClipstackError, UnreachableError
 from clipstack.index.milvus.connection import MilvusConnection
 from clipstack.index.milvus.write_probe import WriteProbe
+from clipstack.retry import RetryPolicy
 
 _TEXT = "a red circle"
 _PAUSE = 1.0
 _CALL_SECONDS = 30.0
+_LEAST_SECONDS = 0.5
 _CONNECT_SECONDS = 60.0
 _REFUSED_SECONDS = 15.0
 
@@ -40,17 +42,19 @@ class SearchTest:
     seconds: float
 
 
-def encode(url: str, token: str) -> EncodeTest:
+def encode(url: str, token: str, seconds: float) -> EncodeTest:
     """Encode a text.
 
     Args:
         url: of the encoder service.
         token: of that service, or "".
+        seconds: until it gives up.
 
     Raises:
         ClipstackError: as for `encoders.connect`, or the service can't encode.
     """
-    encoder = encoders.connect((url,), token)
+    policy = RetryPolicy(seconds, is_deadline=True)
+    encoder = encoders.connect((url,), token, retry_policy=policy)
     try:
         started = time.monotonic()
         vector = encoder.encode_texts([_TEXT])[0]
@@ -77,7 +81,8 @@ def search(uri: str, token: str, *, collection: str, timeout: float) -> SearchTe
     until = time.monotonic() + timeout
     # For a wrong password pymilvus only reports that it can't connect.
     wait = min(timeout, _REFUSED_SECONDS if token else _CONNECT_SECONDS)
-    with MilvusConnection(uri, token=token, wait=wait) as connection:
+    policy = RetryPolicy(timeout, is_deadline=True)
+    with MilvusConnection(uri, token=token, wait=wait, retry_policy=policy) as connection:
         while True:
             try:
                 return _search(connection.client, collection, until)
@@ -94,7 +99,7 @@ def search(uri: str, token: str, *, collection: str, timeout: float) -> SearchTe
 
 
 def _search(client: Any, collection: str, until: float) -> SearchTest:
-    dimension = _dimension(client, collection)
+    dimension = _dimension(client, collection, until)
     if not dimension:
         return SearchTest("", WriteProbe(client, until - time.monotonic()).run(flush=False))
     started = time.monotonic()
@@ -104,18 +109,22 @@ def _search(client: Any, collection: str, until: float) -> SearchTest:
         limit=1,
         anns_field="vector",
         consistency_level="Strong",
-        timeout=_CALL_SECONDS,
+        timeout=_call_seconds(until),
     )
     return SearchTest(collection, time.monotonic() - started)
 
 
-def _dimension(client: Any, collection: str) -> int:
+def _call_seconds(until: float) -> float:
+    return max(_LEAST_SECONDS, min(_CALL_SECONDS, until - time.monotonic()))
+
+
+def _dimension(client: Any, collection: str, until: float) -> int:
     """The dimension of a collection's vectors; 0 if it does not exist or is not loaded."""
-    if not client.has_collection(collection, timeout=_CALL_SECONDS):
+    if not client.has_collection(collection, timeout=_call_seconds(until)):
         return 0
-    state = str(client.get_load_state(collection, timeout=_CALL_SECONDS).get("state"))
+    state = str(client.get_load_state(collection, timeout=_call_seconds(until)).get("state"))
     if "notload" in state.lower().replace("_", ""):
         return 0
-    fields = client.describe_collection(collection, timeout=_CALL_SECONDS)["fields"]
+    fields = client.describe_collection(collection, timeout=_call_seconds(until))["fields"]
     sizes = [field.get("params", {}).get("dim") for field in fields if field["name"] == "vector"]
     return int(sizes[0]) if sizes and sizes[0] else 0

@@ -51,7 +51,8 @@ class WriteProbe:
     def __init__(self, client: Any, seconds: float) -> None:
         self._client = client
         self._name = f"{_PREFIX}{time.time():.0f}_{secrets.token_hex(4)}"
-        self._deadline = time.monotonic() + seconds - _DROP_SECONDS
+        self._drop_seconds = min(_DROP_SECONDS, seconds / 2)
+        self._deadline = time.monotonic() + seconds - self._drop_seconds
         self.step = "creating"
 
     def run(self, *, flush: bool = True) -> float:
@@ -68,7 +69,7 @@ class WriteProbe:
             return self._run(flush)
         finally:
             with contextlib.suppress(Exception):
-                self._client.drop_collection(self._name, timeout=_DROP_SECONDS)
+                self._client.drop_collection(self._name, timeout=self._drop_seconds)
 
     def _run(self, flush: bool) -> float:
         from pymilvus import DataType
