@@ -81,7 +81,9 @@ def main() -> None:
     name = torch.cuda.get_device_name() if on_gpu else "the CPU: there is no GPU here"
     print(f"{common.machine()} PyTorch {torch.__version__} on {name}.\n")
     height, width = info.geometry.shape
-    products = compute_limit.products(export.ensure_export(info, say) / export.IMAGES, height, width)
+    products = compute_limit.products(
+        export.ensure_export(info, say) / export.IMAGES, height, width
+    )
     operations = sum(one.operations for one in products)
     default = "1,8,32,64,128,256,512,1024" if on_gpu else "1,8,32"
     batches = [int(size) for size in (asked.batches or default).split(",")]

@@ -357,7 +357,11 @@ def test_damaged_files_change_nothing(cli: Cli, database: Path, tmp_path: Path) 
         ok(cli("collections", "export", "images", file))
         file.write_bytes(file.read_bytes()[:-100])
         ran = cli("collections", "import", file, "-c", "new")
-        assert (ran.code, "not a complete" in ran.err, "copied completely" in ran.err) == (1, True, True)
+        assert (ran.code, "not a complete" in ran.err, "copied completely" in ran.err) == (
+            1,
+            True,
+            True,
+        )
     assert cli("collections", "list", mode="quiet").out.split() == ["images"]
 
 
