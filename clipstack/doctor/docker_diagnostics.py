@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clipstack.errors import PrerequisiteError
-from clipstack.stack import compose, containers, docker_cli
+from clipstack.stack import compose, containers, docker_cli, endpoint
 from clipstack.stack.containers import PROJECT_LABEL
 
 _SECONDS = 5.0
@@ -19,7 +19,8 @@ def daemon_info() -> dict[str, Any]:
     """`docker version` and `docker info`, or what is wrong with Docker."""
     try:
         client = containers.client(_SECONDS)
-        return {"version": client.version(), "info": client.info()}
+        used = str(endpoint.current())
+        return {"endpoint": used, "version": client.version(), "info": client.info()}
     except PrerequisiteError as error:
         return {"error": error.message, "hint": error.hint}
     except Exception as error:  # Docker may stop between two requests
@@ -52,7 +53,10 @@ def inspect_containers(project: str, lines: int) -> tuple[dict[str, Any], dict[s
 def compose_config(values: Mapping[str, str]) -> str:
     """The stack as Compose reads it, as YAML."""
     files = (f"--file={file}" for file in compose.files(values))
-    environment = compose.environment(values)
+    try:
+        environment = compose.environment(values)
+    except PrerequisiteError as error:
+        return f"{error.message}\n"
     for name in ("CLIPSTACK_MINIO_USER", "CLIPSTACK_MINIO_PASSWORD"):
         environment.setdefault(name, "(not made yet)")
     process = docker_cli.run_docker(

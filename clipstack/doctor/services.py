@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 
@@ -12,7 +13,7 @@ from clipstack.index.milvus.connection import Tls
 from clipstack.settings import Settings
 from clipstack.settings.stack_variables import variables
 from clipstack.settings.targets import EMBEDDED, STACK
-from clipstack.stack import preflight
+from clipstack.stack import endpoint, preflight
 from clipstack.stack.check import Check, Level
 from clipstack.stack.services import SERVICES, stack_services
 
@@ -21,8 +22,17 @@ _SKEW_SECONDS = 60.0
 
 
 def docker_checks() -> list[Check]:
-    """Check Docker and Compose."""
-    return [*preflight.docker_checks(), *preflight.compose_checks()]
+    """Check Docker and Compose, and say which engine is used."""
+    return [*preflight.docker_checks(), *_context_checks(), *preflight.compose_checks()]
+
+
+def _context_checks() -> list[Check]:
+    overridden = endpoint.overridden_context()
+    if not overridden:
+        return []
+    message = f"DOCKER_HOST={os.environ['DOCKER_HOST']} overrides the context {overridden}"
+    fix = f"Unset DOCKER_HOST to use {overridden}, or `docker context use default`."
+    return [Check("context", Level.WARN, message, fix)]
 
 
 def resource_checks(settings: Settings) -> list[Check]:

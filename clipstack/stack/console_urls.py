@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from clipstack.errors import NotFoundError, UnreachableError
 from clipstack.settings import stack_variables
-from clipstack.stack import containers
+from clipstack.stack import containers, published_ports
 from clipstack.stack.teardown import require_containers
 
 _SECONDS = 5.0
@@ -28,7 +28,7 @@ def console_url(project: str, values: Mapping[str, str], service: str) -> str:
         raise UnreachableError(
             f"{service} is not running", hint=f"`clipstack up {service}` starts it."
         )
-    urls = stack_variables.service_urls(values)
+    urls = stack_variables.service_urls(published_ports.located(values))
     if service in ("bentoml", "attu"):
         return f"{urls[service]}/"
     if service == "milvus" and _answers(f"{urls['health']}/webui/"):

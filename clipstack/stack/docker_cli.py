@@ -1,44 +1,13 @@
-"""The `docker` program."""
+"""The `docker` program, and the `ssh` that it connects by."""
 
 from __future__ import annotations
 
-import shutil
+import socket
 import subprocess
-from collections.abc import Mapping
-
-from clipstack.errors import ClipstackError, PrerequisiteError
-from clipstack.stack.containers import docker_error
+from collections.abc import Mapping, Sequence
+from typing import IO
 
 _SECONDS = 30.0
-
-
-def architecture() -> str:
-    """The architecture of the machine of Docker's daemon, in Docker's words, such as "amd64".
-
-    Raises:
-        PrerequisiteError: docker is not installed, its daemon is not running or does not answer,
-            or this user may not use it.
-    """
-    if not shutil.which("docker"):
-        raise _unusable("")
-    process = run_docker("version", "--format", "{{.Server.Arch}}")
-    if process is None:
-        raise _unusable("timed out")
-    if process.returncode:
-        raise _unusable(process.stderr)
-    return process.stdout.strip()
-
-
-def image_bytes(tag: str) -> int:
-    """Size of an image, in bytes.
-
-    Raises:
-        ClipstackError: Docker has no such image.
-    """
-    process = run_docker("image", "inspect", "--format", "{{.Size}}", tag)
-    if process is None or process.returncode:
-        raise ClipstackError(f"Docker has no image {tag}")
-    return int(process.stdout)
 
 
 def run_docker(
@@ -53,10 +22,45 @@ def run_docker(
     Returns:
         Its exit code and output; None if it can't be started, or was killed.
     """
+    return _run(["docker", *arguments], seconds, environment)
+
+
+def dial_stdio(
+    environment: Mapping[str, str], connection: socket.socket, errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start `docker system dial-stdio`, which connects `connection` to Docker's engine.
+
+    Args:
+        environment: all of its variables.
+        errors: the file that its messages are written to.
+    """
+    return subprocess.Popen(
+        ["docker", "system", "dial-stdio"],
+        env=environment,
+        stdin=connection.fileno(),
+        stdout=connection.fileno(),
+        stderr=errors,
+        # Ctrl-C is for this process, which may have to stop containers then.
+        start_new_session=True,
+    )
+
+
+def ssh_host_name(host: str) -> str:
+    """The address that ssh connects to for `host`, which may be an alias of ~/.ssh/config."""
+    process = _run(["ssh", "-G", "--", host], _SECONDS, None)
+    lines = process.stdout.splitlines() if process else []
+    names = [line.split()[1] for line in lines if line.startswith("hostname ")]
+    return names[0] if names else host
+
+
+def _run(
+    command: Sequence[str], seconds: float, environment: Mapping[str, str] | None
+) -> subprocess.CompletedProcess[str] | None:
     try:
         return subprocess.run(
-            ["docker", *arguments],
+            command,
             env=environment,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
@@ -64,8 +68,3 @@ def run_docker(
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-
-
-def _unusable(message: str) -> PrerequisiteError:
-    error = docker_error(message)
-    return PrerequisiteError(error.message, hint=f"{error.hint} Or add --no-containerize.")

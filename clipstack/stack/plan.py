@@ -58,7 +58,8 @@ def plan(
     changed = {
         name: "(set)" if name in stack_variables.SECRETS else value
         for name, value in sorted(values.items())
-        if value and value != defaults.get(name) and name != stack_variables.PROJECT
+        if value and name in defaults and value != defaults[name]
+        if name != stack_variables.PROJECT
     }
     actions = {service.name: action(service) for service in services}
     return Plan(project, values, services, actions, changed, compose.files(values), checks)

@@ -61,10 +61,11 @@ class PortOwners:
             if container["project"]:
                 return f"the container {container['name']} of the stack {container['project']}"
             return f"the container {container['name']}"
-        return _program(port) or "another program"
+        return program(port) or "another program"
 
 
-def _program(port: int) -> str:
+def program(port: int) -> str:
+    """The program that listens on a port of this machine, with its process id; "" if unknown."""
     import psutil
 
     try:

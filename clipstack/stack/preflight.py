@@ -12,8 +12,10 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from clipstack import net
 from clipstack.errors import PrerequisiteError
-from clipstack.stack import containers, docker_cli
+from clipstack.settings.stack_variables import BIND_ADDRESS
+from clipstack.stack import containers, docker_cli, endpoint
 from clipstack.stack.check import Check, Level
 from clipstack.stack.ports import PortOwners
 from clipstack.stack.services import Port, StackService
@@ -40,7 +42,7 @@ def all_checks(
     if failures(checks):
         return checks
     checks += resource_checks(values, services)
-    checks += port_checks(project, values, services)
+    checks += address_checks(values) or port_checks(project, values, services)
     return checks + image_checks(project, values, services)
 
 
@@ -56,15 +58,6 @@ def docker_checks() -> list[Check]:
         client = containers.client()
     except PrerequisiteError as error:
         return [Check(name, Level.FAIL, error.message, error.hint)]
-    if not shutil.which("docker"):
-        return [
-            Check(
-                name,
-                Level.FAIL,
-                "the program `docker` is not on PATH, though Docker is running",
-                "Install Docker's command line, with its plugin Compose.",
-            )
-        ]
     version = str(client.version().get("Version", ""))
     if _numbers(version) < OLDEST_DOCKER:
         return [
@@ -75,7 +68,7 @@ def docker_checks() -> list[Check]:
                 f"Install {_dotted(OLDEST_DOCKER)} or newer: https://docs.docker.com/engine/install/",
             )
         ]
-    return [Check(name, Level.OK, f"Docker {version} is running")]
+    return [Check(name, Level.OK, f"Docker {version} is running: {endpoint.current()}")]
 
 
 def compose_checks() -> list[Check]:
@@ -118,7 +111,7 @@ def resource_checks(values: Mapping[str, str], services: Sequence[StackService])
     if total:
         checks.append(_memory(total, needed))
     root = Path(str(info.get("DockerRootDir", "")))
-    if containers.is_local() and root.is_absolute() and root.exists():
+    if endpoint.current().is_local and root.is_absolute() and root.exists():
         checks.append(_disk(root))
     return checks
 
@@ -149,13 +142,29 @@ def _disk(root: Path) -> Check:
     )
 
 
+def address_checks(values: Mapping[str, str]) -> list[Check]:
+    """What is wrong with the address that the services are to listen on; nothing if it is right."""
+    address = values[BIND_ADDRESS]
+    error = ""
+    if net.ip_address(address) is None:
+        error = "not an IP address"
+    elif not endpoint.current().remote_host:
+        try:
+            net.bound_socket(address, 0).close()
+        except OSError:
+            error = "not an address of this machine"
+    fix = f"Set {BIND_ADDRESS} to 127.0.0.1 or ::1, or to 0.0.0.0 to let others in."
+    message = f"{BIND_ADDRESS}={address} is {error}"
+    return [Check("address", Level.FAIL, message, fix)] if error else []
+
+
 def port_checks(
     project: str, values: Mapping[str, str], services: Sequence[StackService]
 ) -> list[Check]:
     """Each port is free, or used by this stack; else who uses it and which variable to change."""
-    bind = values["CLIPSTACK_BIND_ADDRESS"]
+    bind = values[BIND_ADDRESS]
     client = _client()
-    if client is not None and not containers.is_local():
+    if client is not None and endpoint.current().remote_host:
         return []  # the ports are another machine's
     owners = PortOwners(client, project)
     requested: dict[int, str] = {}

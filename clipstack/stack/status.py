@@ -136,7 +136,7 @@ def _uptime(container: Container) -> float:
 
 
 def _usage(client: containers.DockerClient, container: Container) -> _Usage | None:
-    """CPU in percent of one core, None where it is not known, bytes of memory in use, and their limit."""
+    """CPU in percent of one core (None if unknown), bytes of memory in use, and their limit."""
     try:
         with containers.translate_errors():
             stats: dict[str, Any] = client.api.stats(container.id, stream=False)

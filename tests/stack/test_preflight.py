@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -74,6 +75,12 @@ def program(folder: Path, body: str) -> None:
     file.chmod(0o755)
 
 
+def plugin(folder: Path, body: str) -> None:
+    """The real `docker`, whose `docker compose` does this."""
+    rest = f'exec {shutil.which("docker")} "$@"'
+    program(folder, f'if [ "$1" = compose ]; then\n{body}\nfi\n{rest}')
+
+
 @pytest.fixture
 def old_docker() -> Iterator[str]:
     """The address of a Docker daemon of 2019."""
@@ -96,7 +103,7 @@ def old_docker() -> Iterator[str]:
 
 
 def test_docker_is_too_old(stack: Stack, tmp_path: Path, old_docker: str) -> None:
-    program(tmp_path / "programs", """echo '{"version": "2.26.1"}'""")
+    plugin(tmp_path / "programs", """echo '{"version": "2.26.1"}'; exit""")
     stack.variables |= {"PATH": str(tmp_path / "programs"), "DOCKER_HOST": old_docker}
     ran = stack.clipstack("up", "--json")
     assert ran.code == 4
@@ -108,7 +115,7 @@ def test_docker_is_too_old(stack: Stack, tmp_path: Path, old_docker: str) -> Non
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("""echo '{"version": "v2.17.3"}'""", "Docker Compose v2.17.3 is too old"),
+        ("""echo '{"version": "v2.17.3"}'; exit""", "Docker Compose v2.17.3 is too old"),
         (
             """echo "docker: 'compose' is not a docker command." >&2; exit 1""",
             "`docker compose` is not installed",
@@ -116,7 +123,7 @@ def test_docker_is_too_old(stack: Stack, tmp_path: Path, old_docker: str) -> Non
     ],
 )
 def test_compose_can_not_be_used(body: str, message: str, stack: Stack, tmp_path: Path) -> None:
-    program(tmp_path / "programs", body)
+    plugin(tmp_path / "programs", body)
     stack.variables["PATH"] = str(tmp_path / "programs")
     ran = stack.clipstack("up", "--json")
     assert ran.code == 4
