@@ -11,12 +11,12 @@ from clipstack.index import naming
 
 _HEALTH_HINT = "`clipstack health` says more."
 # Milvus' own codes (merr/errors.go): unavailable, out of memory, too many requests, internal, out
-# of disk, rate limit, writing denied, not loaded; missing channels, segments and nodes; the object
-# store; the message queue. All pass once Milvus has recovered. 1, "not ready", is also pymilvus'
-# code for everything else, so that the text decides.
+# of disk, rate limit, writing denied, out of resources, not loaded, recovering; missing channels,
+# segments and nodes; the object store; the message queue. All pass once Milvus has recovered. 1,
+# "not ready", is also pymilvus' code for everything else, so that the text decides.
 _TRANSIENT_CODES = {
-    *(2, 3, 4, 5, 7, 8, 9, 101, 103, 500, 501, 502, 503, 600, 601, 602),
-    *(901, 902, 903, 904, 905, 1001, 1300, 1301, 1302),
+    *(2, 3, 4, 5, 7, 8, 9, 12, 101, 103, 106, 201, 202, 305, 500, 501, 502, 503),
+    *(600, 601, 602, 901, 902, 903, 904, 905, 1001, 1002, 1300, 1301, 1302),
 }
 # Names that are taken or missing, and invalid parameters, whatever the text says.
 _PERMANENT_CODES = {100, 102, 700, 702, 800, 801, 1100, 1101, 1102, 1600, 1601, 1602}
