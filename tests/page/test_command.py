@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,8 @@ from clipstack.cli.app import tree
 from clipstack.page.address import page_address
 from clipstack.page.filter_controls import insert_controls
 from tests.page.pages import Workspace, run_page
-from tests.running import MODES, Cli
+from tests.running import MODES, Cli, process
+from tests.serving import free_port
 
 # An option of `clipstack search`, and where the page has it: the id of an element; or why not.
 IN_THE_PAGE = {
@@ -108,3 +110,16 @@ def test_addresses() -> None:
     assert not everywhere.accepts_host("rebound.example")
     assert page_address("::", 8899).url_with_token.startswith("http://[::1]:8899/#token=")
     assert everywhere.token not in repr(everywhere)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it(number: int, workspace: Workspace) -> None:
+    running = process(
+        *("page", "--port", free_port()), env=workspace.environment, cwd=workspace.folder
+    )
+    assert running.stdout
+    assert running.stdout.readline()
+    running.send_signal(number)
+    _, err = running.communicate(timeout=20)
+    assert running.returncode == 128 + number, err
+    assert "Traceback" not in err

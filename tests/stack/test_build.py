@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from clipstack.service import container_image
@@ -142,3 +146,46 @@ def test_cuda_is_not_packed_by_mistake(
     assert "packages of CUDA" in ran.err
     assert "UV_TORCH_BACKEND=cpu" in ran.err
     assert list((own_bentoml / "bentos").rglob("bento.yaml")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing(
+    number: int, own_bentoml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    running = process("build", "--model", "shapes", "--no-containerize")
+    until = time.monotonic() + 60
+    while not list(own_bentoml.glob("tmp/*/tmp/bentoml_bento_*")):
+        assert time.monotonic() < until
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 128 + number, err
+    assert "Traceback" not in err
+    assert list(temporary.iterdir()) == []
+    assert list((own_bentoml / "tmp").iterdir()) == []
+    lines = [" ".join(child.info["cmdline"] or []) for child in psutil.process_iter(["cmdline"])]
+    assert not [line for line in lines if str(own_bentoml) in line]
+
+
+@pytest.mark.parametrize("tag", ["a:b:c", "A:b", "a b", "a/b:-x", "a//b", "", "é:x"])
+def test_what_no_image_can_be_called(tag: str, cli: Cli) -> None:
+    ran = cli("build", "--model", "shapes", "--no-containerize", "--tag", tag)
+    assert ran.code == 2
+    assert "can't be the name of an image" in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("name", ["models", "bentos", "tmp", ""])
+def test_a_file_where_bentoml_keeps_folders(name: str, own_bentoml: Path, cli: Cli) -> None:
+    (own_bentoml / name).parent.mkdir(parents=True, exist_ok=True)
+    (own_bentoml / name).touch()
+    ran = process("build", "--model", "shapes", "--no-containerize", stdin=subprocess.DEVNULL)
+    _, err = ran.communicate(timeout=60)
+    assert ran.returncode == 4, err
+    assert str(own_bentoml / name) in err
+    assert "BENTOML_HOME" in err
+    assert "unexpected" not in err

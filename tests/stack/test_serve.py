@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.running import Cli, process
@@ -32,7 +33,8 @@ def wait_until_ready(running: subprocess.Popen[str], port: int) -> None:
     raise AssertionError(running.communicate())
 
 
-def test_it_serves_until_ctrl_c() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_serves_until_a_signal(number: int) -> None:
     port = free_port()
     running = process("serve", "--port", port, "--model", "shapes", "--workers", 2, "--json")
     try:
@@ -40,11 +42,11 @@ def test_it_serves_until_ctrl_c() -> None:
         assert httpx.get(f"http://127.0.0.1:{port}/model").json()["id"] == "shapes"
         body = {"text": "a red circle"}
         assert httpx.post(f"http://127.0.0.1:{port}/vectorize_text", json=body).status_code == 200
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         out, err = running.communicate(timeout=30)
     finally:
         running.kill()
-    assert running.returncode in {0, 130}
+    assert running.returncode == 128 + number
     assert json.loads(out) == {
         "url": f"http://127.0.0.1:{port}",
         "docs": f"http://127.0.0.1:{port}/",
@@ -56,6 +58,8 @@ def test_it_serves_until_ctrl_c() -> None:
     assert "Traceback" not in err
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{port}/livez")
+    lines = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not [line for line in lines if "bentoml" in line and str(port) in line]
 
 
 def test_a_taken_port(cli: Cli) -> None:
