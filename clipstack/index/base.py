@@ -1,8 +1,7 @@
 """The index: the collections of a target and their rows, independent of where they are stored.
 
 Callers use the protocols `Index` and `Collection` only. `index/local/` implements them on SQLite
-and memory-mapped files, `index/milvus/` on a Milvus server; `index/connect.py` chooses one by the
-settings.
+and memory-mapped files, `index/milvus/` on a Milvus server; `index/connect.py` chooses one.
 """
 
 from __future__ import annotations
