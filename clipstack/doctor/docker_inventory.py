@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipstack.errors import PrerequisiteError
+from clipstack.settings import stack_variables
 from clipstack.stack import containers
 from clipstack.stack.containers import PROJECT_LABEL, SERVICE_LABEL
 from clipstack.stack.services import SERVICES
@@ -23,6 +24,16 @@ class StackInventory:
     stopped: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether neither containers nor volumes are left."""
+        return not (self.running or self.stopped or self.volumes)
+
+    @property
+    def ambiguous_networks(self) -> list[str]:
+        """Names that more than one network has: with these, Compose starts nothing."""
+        return sorted({name for name in self.networks if self.networks.count(name) > 1})
 
     @property
     def summary(self) -> str:
@@ -58,7 +69,7 @@ def has_docker() -> bool:
 def _stacks(client: containers.DockerClient) -> dict[str, StackInventory]:
     label = {"label": PROJECT_LABEL}
     inventories: dict[str, StackInventory] = {}
-    ours: set[str] = set()
+    ours = set(stack_variables.projects())
 
     def inventory_of(labels: dict[str, Any]) -> StackInventory:
         project = labels[PROJECT_LABEL]

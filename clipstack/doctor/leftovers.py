@@ -9,6 +9,7 @@ from clipstack.doctor import docker_inventory
 from clipstack.doctor.docker_inventory import StackInventory
 from clipstack.settings import data_dir, stack_variables
 from clipstack.stack.check import Check, Level
+from clipstack.stack.teardown import project_option
 
 
 def checks() -> list[Check]:
@@ -25,8 +26,13 @@ def checks() -> list[Check]:
             for project, stack in stacks.items()
             if project not in projects and not stack.running
         ]
+        checks += [
+            _ambiguous(stack, name)
+            for stack in stacks.values()
+            for name in stack.ambiguous_networks
+        ]
         for project in projects:
-            if project not in stacks:
+            if project not in stacks or stacks[project].is_gone:
                 checks.append(_forgotten(project))
             elif stacks[project].stopped:
                 checks.append(_stopped(stacks[project]))
@@ -38,6 +44,12 @@ def _unknown(stack: StackInventory) -> Check:
     message = f"the stack {stack.project} was not started by this user's `clipstack up`"
     fix = f"`docker compose -p {stack.project} down --volumes` removes it and its data."
     return Check(f"stack {stack.project}", Level.WARN, f"{message}: {stack.summary}", fix)
+
+
+def _ambiguous(stack: StackInventory, name: str) -> Check:
+    message = f"Docker has {stack.networks.count(name)} networks {name}: Compose starts nothing"
+    fix = f"`clipstack up{project_option(stack.project)}` makes it anew, and keeps the data."
+    return Check(f"network {name}", Level.FAIL, message, fix)
 
 
 def _stopped(stack: StackInventory) -> Check:

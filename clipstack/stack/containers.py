@@ -7,6 +7,7 @@ its errors as clipstack's.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 _SECONDS = 10
+_SETTLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +260,19 @@ def remove_networks(client: DockerClient, project: str) -> dict[str, list[str]]:
 
 
 def remove_never_started(client: DockerClient, project: str) -> None:
-    """Remove the containers of a stack that were created and not started: they hold no data."""
-    for container in list_containers(client, project).values():
-        if container.state == "created":
-            client.api.remove_container(container.id, v=True)
+    """Remove the containers of a stack that were created and not started: they hold no data.
+
+    The engine may go on creating and starting what it was asked for last.
+    """
+    from docker.errors import APIError
+
+    until = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < until:
+        for container in list_containers(client, project).values():
+            if container.state == "created":
+                with suppress(APIError):  # it has just been started
+                    client.api.remove_container(container.id, v=True)
+        time.sleep(_SETTLE_SECONDS / 5)
 
 
 def image_id(client: DockerClient, image: str) -> str:
@@ -282,3 +293,10 @@ def image_bytes(client: DockerClient, image: str) -> int:
         ClipstackError: Docker has no such image.
     """
     return int(client.api.inspect_image(image)["Size"])
+
+
+@translate_errors()
+def engine_id(client: DockerClient) -> str:
+    """What an engine is known by, whatever its URL is. Two of one machine can share an ID."""
+    info = client.info()
+    return f"{info.get('ID', '')} {info.get('DockerRootDir', '')}"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from docker import DockerClient
 
 from tests.running import Ran
 from tests.serving import free_port
@@ -104,6 +105,29 @@ def test_a_stack_that_nobody_knows_of(half: Stack) -> None:
         subprocess.run(line, check=True, capture_output=True)
         assert f"stack {lost.project}" not in checks(doctor(half), "leftovers")
         assert lost.project not in docker("volume", "ls", "-q")
+
+
+def test_two_networks_of_one_name(half: Stack) -> None:
+    lost = Stack(half.folder / "twins", "clipstack-test-doctor-twins")
+    with removed(lost):
+        name = f"{lost.project}_default"
+        labels = {
+            f"com.docker.compose.{key}": value
+            for key, value in (("project", lost.project), ("network", "default"))
+        }
+        api = DockerClient.from_env().api
+        for _ in range(2):
+            api.create_network(name, labels=labels, check_duplicate=False)
+        assert lost.clipstack("config", "show").code == 0
+        file = lost.folder / "data" / "stacks" / lost.project / "stack.env"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        check = checks(doctor(lost), "leftovers")[f"network {name}"]
+        assert check["level"] == "fail"
+        assert "2 networks" in check["message"]
+        assert "`clipstack up" in check["fix"]
+        assert lost.clipstack("up", "etcd").code == 0
+        assert f"network {name}" not in checks(doctor(lost), "leftovers")
 
 
 def test_what_is_left_of_known_stacks(half: Stack) -> None:

@@ -80,6 +80,9 @@ def test_a_collection_of_another_program(index: Index, milvus: MilvusClient) -> 
             call("theirs")
     with pytest.raises(ClipstackError, match="already"):
         index.create("theirs", Model(), "COSINE")
+    milvus.create_alias("theirs", "alias")
+    index.delete_alias("alias", "alias")
+    assert not index.exists("alias")
 
 
 def test_a_database_has_its_own_collections(index: Index, shared_index: Index) -> None:

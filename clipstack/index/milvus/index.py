@@ -150,10 +150,11 @@ class MilvusIndex(AbstractContextManager["MilvusIndex"]):
         return previous
 
     def delete_alias(self, name: str, alias: str) -> None:
-        """Remove an alias from a collection."""
-        own_name = self.info(name).name
+        """Remove an alias from a collection, also one of another program."""
+        description = self._description(name)
+        own_name = str(description["collection_name"])
         # In Milvus 2.3, list_aliases returns nothing outside of the default database.
-        aliases = _aliases(self._description(own_name))
+        aliases = _aliases(description)
         if alias not in aliases:
             raise naming.alias_not_found_error(own_name, alias, aliases)
         self._client.drop_alias(alias)
