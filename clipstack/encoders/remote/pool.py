@@ -260,11 +260,12 @@ class EncoderPool:
     def _dispatch(self) -> None:
         """Send requests to services: those that none has yet, then those that are late."""
         now = time.monotonic()
-        for job in self._jobs:
-            if not job.done and not job.attempts:
+        jobs = [job for job in self._jobs if not (job.done or job.error)]
+        for job in jobs:
+            if not job.attempts:
                 self._send(job)
-        for job in self._jobs:
-            if job.done or not job.attempts:
+        for job in jobs:
+            if not job.attempts:
                 continue
             ready = [service for service in self._services if service.takes(job)]
             late = min((service.late_seconds(job.kind) for service in ready), default=0.0)
