@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipstack.cli.options import Engine, Option
+from clipstack.cli.stack_options import name_engine
 from clipstack.cli.state import State, model_folder, state_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def make(
     from clipstack.output.build_progress import BuildProgress
     from clipstack.stack import bento_build
 
+    if containerize:
+        name_engine(state)
     folder = model_folder(state, settings)
     with BuildProgress(state.out) as progress:
         return bento_build.build(

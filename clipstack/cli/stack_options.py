@@ -76,14 +76,10 @@ def waited_for(names: list[str] | None, *, wait: bool) -> tuple[str, ...]:
 
     Raises:
         UsageError: --no-wait was given too.
-        NotFoundError: there is no such service.
     """
-    from clipstack.stack.services import check_names
-
     selected = tuple(name.strip() for text in names or () for name in text.split(","))
     if selected and not wait:
         raise UsageError("--wait-for and --no-wait exclude each other")
-    check_names(selected)
     return selected
 
 
@@ -94,8 +90,13 @@ def stack_of(state: State, project: str | None) -> SelectedStack:
     settings = state.settings(project=project, target=targets.STACK)
     values = stack_variables.variables(settings.project, settings.stack)
     is_default = project is None or state.settings(target=targets.STACK).project == settings.project
+    name_engine(state)
+    return SelectedStack(settings, settings.project, values, is_default)
+
+
+def name_engine(state: State) -> None:
+    """Say under --verbose which engine of Docker is used."""
     if state.out.verbose:
         from clipstack.stack import endpoint
 
         state.out.detail(f"Docker: {endpoint.current()}")
-    return SelectedStack(settings, settings.project, values, is_default)

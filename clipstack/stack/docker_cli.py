@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import IO
 
 _SECONDS = 30.0
@@ -45,6 +46,7 @@ def dial_stdio(
     )
 
 
+@cache
 def ssh_host_name(host: str) -> str:
     """The address that ssh connects to for `host`, which may be an alias of ~/.ssh/config."""
     process = _run(["ssh", "-G", "--", host], _SECONDS, None)

@@ -23,7 +23,7 @@ from clipstack.stack import (
 from clipstack.stack.containers import Container
 from clipstack.stack.deadline import Deadline
 from clipstack.stack.readiness import ReadinessWaiter, ServiceProgress
-from clipstack.stack.services import SERVICES, StackService, added_service
+from clipstack.stack.services import SERVICES, StackService, added_service, check_started
 from clipstack.stack.smoke_test import EncodeTest, SearchTest
 from clipstack.stack.teardown import mend_networks, require_containers, stop_containers
 
@@ -94,11 +94,12 @@ def up(
         ClipstackError: it is not ready in time (exit code 124), Ctrl-C was pressed (130), or
             compose failed.
     """
+    check_started(options.wait_for, services)
     client = containers.client()
     volume_deletion.finish(client, project, events)
     mend_networks(client, project, events)
     in_use = _credentials_in_use(client, project)
-    values = published_ports.located(values)
+    values = published_ports.with_engine(client, values)
     values = stack_variables.with_credentials(values, in_use, options.milvus_token)
     stack_variables.write(project, values)
     waiter = ReadinessWaiter(client, project, services, events, options.deadline, options.wait_for)
@@ -152,6 +153,7 @@ def start(
     by_name = require_containers(client, project, names)
     services = [SERVICES[name] for name in SERVICES if name in by_name]
     services += [added_service(name) for name in sorted(by_name.keys() - SERVICES.keys())]
+    check_started(options.wait_for, services)
     before = _starts(by_name)
     if stop_first:
         events.stage("Stopping")
@@ -280,9 +282,10 @@ def _finish(
     if options.wait and not (result.tunnel_hint and not published_ports.has_tunnel(values)):
         try:
             _interruptible(lambda: _run_smoke_tests(result, names, values, events, options))
-        except UnreachableError as error:
-            hint = published_ports.firewall_hint(values) or error.hint
-            raise UnreachableError(error.message, hint=hint) from None
+        except ClipstackError as error:
+            if error.code != ExitCode.INTERRUPTED:
+                error.hint = f"{error.hint}\n{published_ports.firewall_hint(values)}".strip()
+            raise
     result.seconds = options.deadline.elapsed
     return result
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clipstack import net
-from clipstack.settings.stack_variables import BIND_ADDRESS, DOCKER, HOST
-from clipstack.stack import endpoint, ports
+from clipstack.settings.stack_variables import BIND_ADDRESS, DOCKER, ENGINE_ID, HOST
+from clipstack.stack import containers, endpoint, ports
 from clipstack.stack.services import stack_services
 
 
 def located(values: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a stack with the Docker engine that is used now, and its machine."""
-    where = endpoint.current()
-    return {**values, DOCKER: where.host, HOST: where.remote_host}
+    """The variables of a stack with the other machine that Docker runs on, "" for this one."""
+    return {**values, HOST: endpoint.current().remote_host}
+
+
+def with_engine(client: containers.DockerClient, values: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a stack as `located` returns them, and with the Docker engine itself."""
+    identity = {DOCKER: endpoint.current().host, ENGINE_ID: containers.engine_id(client)}
+    return {**located(values), **identity}
 
 
 def is_elsewhere(values: Mapping[str, str]) -> bool:
     """Whether `up` started the stack in another Docker engine than the one that is used now."""
-    return values.get(DOCKER, "") not in ("", endpoint.current().host)
+    if values.get(DOCKER, "") in ("", endpoint.current().host):
+        return False
+    return values.get(ENGINE_ID) != containers.engine_id(containers.client())
 
 
 def tunnel_hint(values: Mapping[str, str]) -> str:
@@ -37,7 +44,7 @@ def tunnel_hint(values: Mapping[str, str]) -> str:
 
 
 def firewall_hint(values: Mapping[str, str]) -> str:
-    """What may keep this machine from services of another one; "" for services of this one."""
+    """What to do about a firewall before services of another machine; "" for this one's."""
     host = values.get(HOST, "")
     if not host or net.is_loopback(values[BIND_ADDRESS]):
         return ""

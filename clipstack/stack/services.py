@@ -130,6 +130,17 @@ def added_service(name: str) -> StackService:
     return StackService(name, name, "", (), memory_needed=0)
 
 
+def check_started(names: Iterable[str], services: Sequence[StackService]) -> None:
+    """Raises NotFoundError when one of `names`, to wait for, is not among the services to start."""
+    started = [service.name for service in services]
+    for name in names:
+        if name not in started:
+            raise NotFoundError(
+                f"--wait-for {name}: this starts no service {name!r}",
+                hint=f"It starts {', '.join(started)}.",
+            )
+
+
 def check_names(names: Iterable[str]) -> None:
     """Raises NotFoundError when one of `names` is not a service."""
     for name in names:

@@ -199,9 +199,9 @@ def test_open_to_others_is_said(real: Stack) -> None:
     real.variables["CLIPSTACK_BIND_ADDRESS"] = "0.0.0.0"
     ran = real.clipstack("up", "--dry-run")
     assert ran.code == 0
-    assert "Milvus and etcd ask for no password" in ran.err
-    real.variables["CLIPSTACK_MILVUS_AUTHORIZATION"] = "true"
-    assert "etcd asks for no password" in real.clipstack("up", "--dry-run").err
+    assert "Milvus asks for a password, etcd does not" in ran.err
+    real.variables["CLIPSTACK_MILVUS_AUTHORIZATION"] = "false"
+    assert "Milvus and etcd ask for no password" in real.clipstack("up", "--dry-run").err
 
 
 def test_a_dry_run_starts_nothing(real: Stack) -> None:

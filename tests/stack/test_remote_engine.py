@@ -63,7 +63,7 @@ def stack(tmp_path: Path, far: Engine) -> Stack:
     return Stack(tmp_path / "stack", PROJECT, variables)
 
 
-def test_services_are_sought_on_its_machine(stack: Stack, gallery: Path) -> None:
+def test_services_are_sought_on_its_machine(stack: Stack, far: Engine, gallery: Path) -> None:
     """Everything from `up` to `down --volumes`, with Milvus on all addresses of that machine."""
     stack.variables |= {"CLIPSTACK_BIND_ADDRESS": "0.0.0.0"}
     up = stack.clipstack("up", "--json")
@@ -96,10 +96,12 @@ def test_services_are_sought_on_its_machine(stack: Stack, gallery: Path) -> None
     again = stack.clipstack("search", "red circle", "-k", "1", "--quiet")
     assert again.out == searched.out
 
-    down = ran(stack, {"DOCKER_CONTEXT": "far"}, "down", "--volumes", "--yes", "--json")
+    # The far engine by another URL: it is the one that the stack was started in.
+    down = ran(stack, {"DOCKER_HOST": far.socket}, "down", "--volumes", "--yes", "--json")
     assert down.code == 0, down.out
     assert len(down.json["volumes"]) == 3
-    assert f"{THERE}:" in down.json["docker"]
+    assert far.socket in down.json["docker"]
+    assert "stays as it is" not in down.err
     assert "embedded" in down.err
 
 
@@ -125,5 +127,23 @@ def test_loopback_of_another_machine_needs_a_tunnel(
         search = stack.clipstack("search", "red circle", "--json", "--wait", "1")
         assert search.code in (5, 124)
     finally:
+        down = stack.clipstack("down", "--volumes", "--yes")
+    assert down.code == 0, down.err
+
+
+def test_a_firewall_is_thought_of(stack: Stack, far: Engine) -> None:
+    stack.variables |= {"CLIPSTACK_BIND_ADDRESS": "0.0.0.0"}
+    port = str(stack.port("BENTOML"))
+    rule = ["PREROUTING", "-i", "eth0", "-p", "tcp", "--dport", port, "-j", "DROP"]
+    in_namespace = ["nsenter", f"--net=/run/netns/{NAMESPACE}", "iptables", "-t", "raw"]
+    subprocess.run([*in_namespace, "-I", *rule], check=True)
+    try:
+        up = stack.clipstack("up", "bentoml", "--timeout", "40", "--json")
+        assert up.code in (5, 124)
+        hint = up.json["error"]["hint"]
+        assert f"The services run on {THERE}" in hint
+        assert f"-L {port}:127.0.0.1:{port} " in hint
+    finally:
+        subprocess.run([*in_namespace, "-D", *rule], check=True)
         down = stack.clipstack("down", "--volumes", "--yes")
     assert down.code == 0, down.err

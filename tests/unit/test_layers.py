@@ -114,6 +114,8 @@ ONLY_IN = {
         "output/terminal/detection",
     },
     "docker": {"stack/containers"},
+    "requests": {"stack/docker_transport"},
+    "urllib3": {"stack/docker_transport"},
     "psutil": {"stack/ports", "stack/stack_lock", "doctor/local", "index/local"},
     "starlette": {"service", "page", "web"},
     "uvicorn": {"page"},
