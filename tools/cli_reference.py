@@ -19,8 +19,8 @@ environment: `CLIPSTACK_` and the option's name for global ones and for settings
 (`CLIPSTACK_IMPORT_DRY_RUN=1`).
 
 Exit codes: 0 success; 1 failure; 2 usage error; 3 unhealthy; 4 missing prerequisite; 5 unreachable,
-or in use; 6 not found; 7 partly done; 8 confirmation needed; 124 timeout; 130 interrupted, and 129 or 143
-by SIGHUP or SIGTERM.
+or in use; 6 not found; 7 partly done; 8 confirmation needed; 124 timeout; 130 interrupted,
+and 129 or 143 by SIGHUP or SIGTERM.
 """
 
 
