@@ -102,8 +102,8 @@ def resolved(
         for number, name in enumerate(stack_variables.SECRETS)
         if name in required or values.get(name, "") not in ("", defaults[name])
     }
-    given = {**values, "CLIPSTACK_MINIO_USER": values["CLIPSTACK_MINIO_USER"] or "clipstack"}
-    text = _config(project, given | secrets, services, f"--format={'json' if json else 'yaml'}")
+    form = "json" if json else "yaml"
+    text = _config(project, {**values, **secrets}, services, f"--format={form}")
     for name, placeholder in secrets.items():
         text = text.replace(placeholder, f"${{{name}:?}}")
     return text
@@ -189,7 +189,10 @@ def _config(
     project: str, values: Mapping[str, str], services: Sequence[StackService], option: str
 ) -> str:
     arguments = _command(project, values, services, "config", option)[1:]
-    process = docker_cli.run_docker(*arguments, environment=environment(values))
+    # What compose.yaml requires, and the first `up` makes.
+    required = {"CLIPSTACK_MINIO_USER": "clipstack", stack_variables.MINIO_PASSWORD: "-"}
+    variables = environment(required | {name: value for name, value in values.items() if value})
+    process = docker_cli.run_docker(*arguments, environment=variables)
     if process is None:
         raise PrerequisiteError("`docker` can't be run", hint="Install Docker with Compose.")
     if process.returncode:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from clipstack.errors import ClipstackError, ExitCode, UnreachableError
@@ -73,12 +74,15 @@ def finish(client: containers.DockerClient, project: str, events: Events) -> Non
         created = dict(json.loads(_file(project).read_text("utf-8"))["volumes"])
     except (OSError, ValueError, LookupError, TypeError):
         return
-    names = [
-        volume["Name"]
-        for volume in containers.list_volumes(client, project)
-        # One of that name that was made since then is not what was to be deleted.
-        if created.get(volume["Name"]) == volume.get("CreatedAt", "")
-    ]
+    names = []
+    for volume in sorted(containers.list_volumes(client, project), key=itemgetter("Name")):
+        name = volume["Name"]
+        if name in created:
+            names.append(name)
+            # One that was made or used since then is not what was to be deleted, nor are the rest.
+            if created[name] != volume.get("CreatedAt", ""):
+                names = []
+                break
     if names:
         events.note(f"`down --volumes` was interrupted: {', '.join(names)} are deleted now.")
         check_unused(client, project, names)
