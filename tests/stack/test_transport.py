@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from clipstack.index.milvus.index import MilvusIndex
 from tests.material import Model
 from tests.proxies import VARIABLES, Proxy, recording_proxy, relay
 from tests.running import Ran, process
-from tests.stack.stacks import Stack, docker, removed
+from tests.stack.stacks import Stack, docker, removed, wait_until_healthy
 
 pytestmark = pytest.mark.stack
 
@@ -170,31 +171,37 @@ def test_a_bad_address_is_not_remembered(filled: Stack, tmp_path: Path, address:
     assert not list(tmp_path.rglob("stack.env"))
 
 
+@contextlib.contextmanager
+def paused_milvus(stack: Stack) -> Iterator[None]:
+    """Milvus is paused meanwhile, and started again: its session may have expired."""
+    stack.docker("pause", "milvus")
+    try:
+        yield
+    finally:
+        stack.docker("unpause", "milvus")
+        stack.docker("restart", "milvus")
+        wait_until_healthy(stack, "milvus")
+
+
 @pytest.mark.parametrize("wait", [2, 7])
 def test_one_deadline_for_a_milvus_that_is_silent(filled: Stack, gallery: Path, wait: int) -> None:
-    filled.docker("pause", "milvus")
-    try:
+    with paused_milvus(filled):
         for command in (*COMMANDS[:2], ("import", gallery)):
             started = time.monotonic()
             ran = run(filled, "--target", "stack", *command, "--wait", str(wait))
             assert time.monotonic() - started < wait + 6
             assert ran.code == 5, ran.err
             assert "it gives no answer" in ran.err
-    finally:
-        filled.docker("unpause", "milvus")
 
 
 def test_one_deadline_for_a_milvus_that_falls_silent(filled: Stack) -> None:
     with MilvusIndex(f"http://127.0.0.1:{filled.port('MILVUS')}", wait=4) as index:
         assert index.exists("images")
-        filled.docker("pause", "milvus")
-        try:
+        with paused_milvus(filled):
             started = time.monotonic()
             with pytest.raises(UnreachableError, match="it gives no answer"):
                 index.list()
             assert time.monotonic() - started < 10
-        finally:
-            filled.docker("unpause", "milvus")
 
 
 def test_a_collection_that_is_dropped_when_its_import_starts(filled: Stack, gallery: Path) -> None:
