@@ -107,3 +107,20 @@ def test_two_networks_of_one_name_are_mended(small: Stack) -> None:
     assert ran.code == 0, ran.err
     assert "two networks" in ran.err
     assert len(docker("network", "ls", "-q", "--filter", f"name={network}").split()) == 1
+
+
+def test_another_stack_does_not_change_the_current_target(small: Stack) -> None:
+    other = Stack(small.folder, f"{small.project}-other", {})
+
+    def target(stack: Stack) -> str:
+        return stack.clipstack("config", "show", "--json").json["target"]
+
+    assert small.clipstack("target", "use", "stack").code == 0
+    assert other.clipstack("down").code == 0
+    assert (target(small), target(other)) == ("stack", "embedded")
+    assert other.clipstack("target", "use", "stack").code == 0
+    down = small.clipstack("down")
+    assert "`embedded` is the target" in down.err
+    assert (target(small), target(other)) == ("embedded", "stack")
+    assert small.clipstack("down", "--project", other.project).code == 0
+    assert (target(small), target(other)) == ("embedded", "embedded")

@@ -26,8 +26,8 @@ def test_an_object_store_elsewhere(tmp_path: Path) -> None:
             "CLIPSTACK_S3_ADDRESS": f"{address}:{elsewhere.port('MINIO')}",
             "CLIPSTACK_S3_TLS": "false",
             "CLIPSTACK_S3_BUCKET": "pictures",
-            "CLIPSTACK_S3_ACCESS_KEY": keys["CLIPSTACK_MINIO_USER"].strip("'"),
-            "CLIPSTACK_S3_SECRET_KEY": keys["CLIPSTACK_MINIO_PASSWORD"].strip("'"),
+            "CLIPSTACK_S3_ACCESS_KEY": keys["CLIPSTACK_MINIO_USER"].strip('"'),
+            "CLIPSTACK_S3_SECRET_KEY": keys["CLIPSTACK_MINIO_PASSWORD"].strip('"'),
         }
         with removed(Stack(tmp_path / "stack", "clipstack-test-s3-user", external)) as stack:
             ran = stack.clipstack("up", "milvus", "--json")

@@ -64,7 +64,7 @@ def test_credentials_are_made_and_kept_to_their_owner(up: Stack) -> None:
     file = up.folder / "data" / "stacks" / up.project / "stack.env"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     lines = file.read_text().splitlines()
-    (password,) = [line.split("'")[1] for line in lines if line.startswith("CLIPSTACK_MINIO_PASS")]
+    (password,) = [line.split('"')[1] for line in lines if line.startswith("CLIPSTACK_MINIO_PASS")]
     inside = docker("inspect", "-f", "{{json .Config.Env}}", up.container("minio"))
     assert password in inside
     for args in (("up", "-v"), ("up", "--dry-run", "--json"), ("status", "--json")):
