@@ -201,7 +201,11 @@ def test_compose_and_the_library_use_one_engine(
     DEFAULT.docker("save", "-o", str(archive), stack.variables["CLIPSTACK_ETCD_IMAGE"])
     second.docker("load", "-i", str(archive))
     label = ("--filter", f"label={engines.LABEL}={PROJECT}")
-    for variables in ({}, {"DOCKER_CONTEXT": "tls"}, {"DOCKER_HOST": second.socket}):
+    plain = tmp_path / "config"
+    shutil.copytree(second.docker_config, plain)
+    engines.context_command(plain, "use", "default")
+    by_name = {"DOCKER_CONFIG": str(plain), "DOCKER_CONTEXT": "prod"}
+    for variables in (by_name, {}, {"DOCKER_CONTEXT": "tls"}, {"DOCKER_HOST": second.socket}):
         ran = engines.ran(stack, {**variables, **ASTRAY}, "up", "etcd", "--json")
         assert ran.code == 0, ran.out + ran.err
         assert len(second.docker("ps", "-q", *label).split()) == 1
