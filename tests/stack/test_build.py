@@ -131,7 +131,8 @@ def test_without_docker_the_bento_is_built(tmp_path: Path, own_bentoml: Path, fa
     assert result["stored"] in (bento / "bento.yaml").read_text()
     parts = {path.name for path in (bento / "src" / "clipstack").iterdir()}
     assert parts == {
-        *("__init__.py", "errors.py", "events.py", "net.py", "retry.py", "vectors.py"),
+        *("__init__.py", "errors.py", "events.py", "http_client.py", "interrupts.py", "net.py"),
+        *("retry.py", "vectors.py"),
         *("settings", "images", "encoders", "service", "web"),
     }
 
