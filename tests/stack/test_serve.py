@@ -93,7 +93,7 @@ def test_the_wheel_serves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     line = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), source]
     subprocess.run(line, check=True)
-    (wheel,) = tmp_path.glob("clipstack-*.whl")
+    (wheel,) = tmp_path.glob("clipstack_search-*.whl")
     installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
