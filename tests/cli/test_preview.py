@@ -193,7 +193,7 @@ def test_no_pictures_in_a_pipe(
         ran = cli(*SEARCH, *extra, mode=mode)
         assert ran.code == 0
         assert "\x1b" not in ran.out
-        assert re.sub(r"0\.\d+,", "", ran.out) == re.sub(r"0\.\d+,", "", without)
+        assert re.sub(r"\d+\.\d+,", "", ran.out) == re.sub(r"\d+\.\d+,", "", without)
 
 
 def test_no_colours_no_blocks(cli: Cli, imported: Path) -> None:

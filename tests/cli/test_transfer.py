@@ -201,7 +201,7 @@ def test_export_writes_over_a_file_only_after_a_yes(
         (["copy", "images", "--to", "embedded"], 2, "onto itself"),
         (["copy", "images", "--to", "embedded", "--as", "images"], 2, "onto itself"),
         (["copy", "images", "--to", "moon"], 6, "no target 'moon'"),
-        (["copy", "images", "--to", "embedded", "--as", "no-name"], 2, "no name for a collection"),
+        (["copy", "images", "--to", "embedded", "--as", "no-name"], 2, "not a valid name for a"),
         (["copy", "nowhere", "--to", "embedded", "--as", "x"], 6, "no collection 'nowhere'"),
     ],
 )

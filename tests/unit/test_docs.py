@@ -72,6 +72,7 @@ NAMED = {
     (page, name)
     for page in [ROOT / "CONTRIBUTING.md", *DOCS.glob("adr/*.md")]
     for name in re.findall(r"`([a-z_0-9.]+/[a-z_0-9./]*|[a-z_0-9]+\.py)`", page.read_text("utf-8"))
+    if not name.startswith("..")  # beside the repository
 }
 
 
