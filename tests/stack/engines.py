@@ -36,6 +36,14 @@ class Engine:
         for name in VOLUMES:
             self.docker("volume", "create", "--label", f"{LABEL}={project}", f"{project}_{name}")
 
+    def remove(self, project: str) -> None:
+        """Away with a project's containers, networks and volumes."""
+        label = ("--filter", f"label={LABEL}={project}")
+        for kind, options in (("container", ("-a",)), ("network", ()), ("volume", ())):
+            force = () if kind == "network" else ("--force",)
+            for name in self.docker(kind, "ls", "-q", *options, *label).split():
+                self.docker(kind, "rm", *force, name)
+
     def volumes(self, project: str) -> set[str]:
         return set(
             self.docker("volume", "ls", "-q", "--filter", f"label={LABEL}={project}").split()

@@ -60,8 +60,7 @@ def stack(tmp_path: Path, second: Engine) -> Iterator[Stack]:
         yield stack
     finally:
         for engine in (DEFAULT, second):
-            for name in engine.volumes(PROJECT):
-                engine.docker("volume", "rm", name)
+            engine.remove(PROJECT)
 
 
 def delete(stack: Stack, **variables: str) -> Ran:
@@ -196,26 +195,27 @@ def test_doctor_names_the_engine_and_what_is_overridden(stack: Stack, second: En
 def test_compose_and_the_library_use_one_engine(
     stack: Stack, second: Engine, stack_images: None, tmp_path: Path
 ) -> None:
-    """What Compose makes, the library sees, and this machine's own engine has none of it."""
+    """What Compose makes, the library sees, and the other engine has none of it."""
     archive = tmp_path / "etcd.tar"
     DEFAULT.docker("save", "-o", str(archive), stack.variables["CLIPSTACK_ETCD_IMAGE"])
     second.docker("load", "-i", str(archive))
     label = ("--filter", f"label={engines.LABEL}={PROJECT}")
-    plain = tmp_path / "config"
-    shutil.copytree(second.docker_config, plain)
-    engines.context_command(plain, "use", "default")
-    by_name = {"DOCKER_CONFIG": str(plain), "DOCKER_CONTEXT": "prod"}
-    for variables in (by_name, {}, {"DOCKER_CONTEXT": "tls"}, {"DOCKER_HOST": second.socket}):
-        ran = engines.ran(stack, {**variables, **ASTRAY}, "up", "etcd", "--json")
+    for variables, used, other in (
+        ({}, second, DEFAULT),
+        ({"DOCKER_CONTEXT": "tls"}, second, DEFAULT),
+        ({"DOCKER_HOST": second.socket}, second, DEFAULT),
+        ({"DOCKER_CONTEXT": "default"}, DEFAULT, second),
+    ):
+        ran = engines.ran(stack, {**variables, **ASTRAY}, "up", "etcd", "--timeout", "60", "--json")
         assert ran.code == 0, ran.out + ran.err
-        assert len(second.docker("ps", "-q", *label).split()) == 1
-        assert DEFAULT.docker("ps", "-aq", *label) == ""
-        assert DEFAULT.docker("network", "ls", "-q", *label) == ""
+        assert len(used.docker("ps", "-q", *label).split()) == 1
+        assert other.docker("ps", "-aq", *label) == ""
+        assert other.docker("network", "ls", "-q", *label) == ""
         status = engines.ran(stack, variables, "status", "--json").json
         assert status["services"][0]["state"] == "running"
         down = engines.ran(stack, variables, "down", "--json")
         assert down.json["services"] == ["etcd"]
-        assert second.docker("ps", "-aq", *label) == ""
+        assert used.docker("ps", "-aq", *label) == ""
 
 
 def test_an_engine_that_says_nothing_ends_with_its_connections(stack: Stack) -> None:
