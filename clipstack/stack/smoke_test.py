@@ -16,8 +16,6 @@ _TEXT = "a red circle"
 _PAUSE = 1.0
 _CALL_SECONDS = 30.0
 _LEAST_SECONDS = 0.5
-_CONNECT_SECONDS = 60.0
-_REFUSED_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,8 @@ def search(uri: str, token: str, *, collection: str, timeout: float) -> SearchTe
         ClipstackError: it did not answer a search in time.
     """
     until = time.monotonic() + timeout
-    # For a wrong password pymilvus only reports that it can't connect.
-    wait = min(timeout, _REFUSED_SECONDS if token else _CONNECT_SECONDS)
     policy = RetryPolicy(timeout, is_deadline=True)
-    with MilvusConnection(uri, token=token, wait=wait, retry_policy=policy) as connection:
+    with MilvusConnection(uri, token=token, wait=timeout, retry_policy=policy) as connection:
         while True:
             try:
                 return _search(connection.client, collection, until)

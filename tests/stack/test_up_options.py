@@ -111,6 +111,7 @@ def frozen(stack: Stack, service: str) -> Iterator[None]:
     finally:
         for pid in map(int, pids):
             os.kill(pid, signal.SIGCONT)
+        stack.docker("restart", service)  # a Milvus that lost its session stays unusable
 
 
 def test_the_deadline_is_for_pulling_too(tmp_path: Path) -> None:
