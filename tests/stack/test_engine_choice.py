@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from tests.stack.stacks import Stack
 pytestmark = pytest.mark.usefixtures("engine")
 
 PROJECT = "clipstack-test-choice"
+BRIDGE = "clipstack-2nd0"
 OURS = {f"{PROJECT}_{name}" for name in engines.VOLUMES}
 DEFAULT = Engine("unix:///var/run/docker.sock", "", Path())
 # What makes Python's libraries trust, or go through, something else.
@@ -37,7 +40,11 @@ ASTRAY = {
 def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Another engine on this machine; contexts `prod`, current, and `tls` are it."""
     folder = tmp_path_factory.mktemp("second")
-    with engines.running_engine(folder, "--bridge=none", "--iptables=false") as engine:
+    # A bridge of its own: with none, dockerd deletes docker0, which is the first engine's.
+    with (
+        bridge(),
+        engines.running_engine(folder, f"--bridge={BRIDGE}", "--iptables=false") as engine,
+    ):
         config, files = folder / "config", engine.certificates
         engines.make_context(config, "prod", f"host={engine.socket}")
         tls = ",".join(f"{name}={files}/{name}.pem" for name in ("ca", "cert", "key"))
@@ -47,6 +54,18 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         engines.context_command(config, "use", "prod")
         engine.docker_config = config
         yield engine
+
+
+@contextlib.contextmanager
+def bridge() -> Iterator[None]:
+    ip = functools.partial(subprocess.run, capture_output=True)
+    ip(["ip", "link", "del", BRIDGE], check=False)
+    ip(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
+    ip(["ip", "addr", "add", "10.213.8.1/24", "dev", BRIDGE], check=True)
+    try:
+        yield
+    finally:
+        ip(["ip", "link", "del", BRIDGE], check=False)
 
 
 @pytest.fixture
