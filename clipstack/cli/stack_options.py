@@ -62,11 +62,12 @@ def changing(
     Its variables are read after another command that changed it.
     """
     from clipstack.output.stack_progress import StackProgress
+    from clipstack.settings import targets
     from clipstack.stack.stack_lock import locked
 
     with ExitStack() as exits:
         with StackProgress(state.out) as progress:
-            name = stack_of(state, project).project
+            name = state.settings(project=project, target=targets.STACK).project
             exits.enter_context(locked(name, command, progress, deadline))
         yield stack_of(state, project)
 
