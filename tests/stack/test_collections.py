@@ -191,7 +191,7 @@ def test_compaction_says_what_it_did(on_stack: Cli, milvus: MilvusClient, pictur
     assert done["merged"] >= done["into"]
     started = ok(on_stack("collections", "compact", "mine", "--no-wait"))
     assert "finished\tFalse" in started.out
-    assert "by itself" in started.err
+    assert "in the background" in started.err
     assert ok(on_stack("collections", "show", "mine", mode="json")).json["rows"] == FILES
 
 

@@ -109,7 +109,7 @@ def test_a_server_is_copied_within_and_to_a_target_without_a_name(
     cli: Cli, server: MilvusIndex, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(database, varied_rows(100))
-    monkeypatch.setenv("CLIPSTACK_MILVUS_URI", server.where)
+    monkeypatch.setenv("CLIPSTACK_MILVUS_URI", server.location)
     copy(cli, "images", "--target", "embedded", "--to", "remote")
     copy(cli, "images", "--target", "remote", "--to", "stack", "--as", "again")
     server.set_alias("again", "current")
