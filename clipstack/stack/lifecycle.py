@@ -31,6 +31,7 @@ Step = Callable[[Mapping[str, Container]], bool]
 """What is left to do to start the containers, given those there are; whether it is all done."""
 
 _LEAST_SECONDS = 0.5
+_NOT_STARTED = ("exited", "created", "dead")
 
 
 @dataclass(slots=True)
@@ -181,7 +182,7 @@ def _credentials_in_use(client: containers.DockerClient, project: str) -> dict[s
 
 
 class _ComposeUp:
-    """A step that runs `docker compose up`, again where it gave up too early.
+    """A step that runs `docker compose up`, again where it gave up too early or in vain.
 
     Attributes:
         last_line: what it printed last.
@@ -196,10 +197,12 @@ class _ComposeUp:
     ) -> None:
         self.last_line = ""
         self._events = events
+        self._names = [service.name for service in services]
+        self._was_done = False
         self._run = partial(compose.up, project, values, services, self._on_line)
         self._process = self._run()
 
-    def __call__(self, _: Mapping[str, Container]) -> bool:
+    def __call__(self, by_name: Mapping[str, Container]) -> bool:
         if self._process.is_running:
             return False
         try:
@@ -209,6 +212,13 @@ class _ComposeUp:
                 raise compose.explain_failure(error) from None
             self._process = self._run()
             return False
+        states = [by_name[name].state if name in by_name else "" for name in self._names]
+        if self._was_done and any(state in ("", *_NOT_STARTED) for state in states):
+            # It was killed or removed meanwhile, which no restart policy mends.
+            self._process = self._run()
+            self._was_done = False
+            return False
+        self._was_done = True
         return True
 
     def terminate(self) -> None:
@@ -226,7 +236,7 @@ def _start_step(client: containers.DockerClient, services: Sequence[StackService
         all_started = True
         for service in services:
             container = by_name.get(service.name)
-            if container is None or container.state not in ("exited", "created", "dead"):
+            if container is None or container.state not in _NOT_STARTED:
                 continue
             dependencies = [by_name[name] for name in service.depends_on if name in by_name]
             if all(dependency.is_ready for dependency in dependencies):

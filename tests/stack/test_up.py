@@ -113,6 +113,20 @@ def test_a_killed_service_comes_back_with_its_data(up: Stack) -> None:
     assert search(up) == before
 
 
+@pytest.mark.parametrize("verb", ["kill", "rm --force"])
+def test_a_service_killed_while_up_waits_is_started_again(up: Stack, verb: str) -> None:
+    up.docker("stop", "milvus")
+    running = process("up", "--timeout", "120", env=up.environment, cwd=up.folder)
+    assert running.stderr
+    for line in running.stderr:
+        if "milvus waits for its health check" in line:
+            break
+    docker(*verb.split(), up.container("milvus"))
+    _, err = running.communicate(timeout=200)
+    assert running.returncode == 0, err
+    assert health(up, "milvus") == "healthy"
+
+
 def test_a_changed_variable_replaces_its_service_alone(up: Stack) -> None:
     before = ids(up)
     up.variables["CLIPSTACK_BENTOML_MEMORY"] = "3g"
