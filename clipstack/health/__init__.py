@@ -14,6 +14,8 @@ __all__ = ["HealthReport", "check", "wait"]
 
 _TRY_SECONDS = 5.0
 _PAUSE = 0.5
+_SHORTEST_TRY = 1.0
+"""Seconds that a check needs to tell a paused container from a silent one."""
 
 
 def check(
@@ -56,7 +58,7 @@ def wait(
         report = check(settings, names, seconds=min(left, _TRY_SECONDS))
         if report.healthy and deep:
             report = check(settings, names, seconds=until - time.monotonic(), deep=True)
-        if report.healthy or time.monotonic() + _PAUSE >= until:
+        if report.healthy or time.monotonic() + _PAUSE + _SHORTEST_TRY >= until:
             return report
         state = [(probe.name, probe.status, probe.reason) for probe in report.services]
         if state != before:
