@@ -112,17 +112,21 @@ class Interleavings:
         return f"docker {verb} {service}"
 
     def _check(self, actions: list[str]) -> None:
-        assert self._listed("volume") == self._volumes, actions
+        after = f"after {actions}"
+        assert self._listed("volume") == self._volumes, after
         ran = self._stack.clipstack("collections", "show", "marker", "--json")
-        assert ran.code == 0, f"after {actions}: {ran.out}{ran.err}"
-        assert ran.json["rows"] == _MARKED, actions
+        assert ran.code == 0, f"{after}: {ran.out}{ran.err}"
+        assert ran.json["rows"] == _MARKED, after
         search = ("search", "red circle", "-c", "marker", "-k", "1", "--quiet")
-        assert self._stack.clipstack(*search).out.strip(), actions
-        assert len(self._listed("network")) == 1, actions
-        containers = self._listed("container")
-        assert len(containers) == len(SERVICES), f"after {actions}: {containers}"
-        assert _processes(self._stack) == [], actions
-        assert list(self._temporary.iterdir()) == [], actions
+        ran = self._stack.clipstack(*search)
+        assert ran.out.strip(), f"{after}: {ran.err}"
+        networks, containers = self._listed("network"), self._listed("container")
+        assert len(networks) == 1, f"{after}: networks {networks}"
+        assert len(containers) == len(SERVICES), f"{after}: containers {containers}"
+        processes = _processes(self._stack)
+        assert not processes, f"{after}: processes {processes}"
+        left = [path.name for path in self._temporary.iterdir()]
+        assert not left, f"{after}: temporary {left}"
 
     def _listed(self, kind: str) -> list[str]:
         label = f"label=com.docker.compose.project={self._stack.project}"
